@@ -1,1 +1,346 @@
-//! (charter)
+//! L0. Names of things, parsed once: what a resource is called in HCL, on the command line, in state and in JSON.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Why a text is not the name it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}, found `{found}`")]
+pub struct ParseError {
+    pub expected: &'static str,
+    pub found: String,
+}
+
+impl ParseError {
+    pub fn new(expected: &'static str, found: &str) -> ParseError {
+        // A hostile input must not become a hostile message.
+        let found = if found.chars().count() > 80 {
+            found.chars().take(77).chain("...".chars()).collect()
+        } else {
+            found.to_owned()
+        };
+        ParseError { expected, found }
+    }
+}
+
+/// Serde by `Display` and `FromStr`, for types that are one word in JSON.
+#[macro_export]
+macro_rules! serde_as_text {
+    ($($t:ty),+) => {$(
+        impl serde::Serialize for $t {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+        impl<'de> serde::Deserialize<'de> for $t {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )+};
+}
+
+/// The kinds of resources, in the order in which they are shown and recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Network,
+    Site,
+    Flavor,
+    Image,
+    Node,
+    Nic,
+    Instance,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 7] = [
+        Kind::Network,
+        Kind::Site,
+        Kind::Flavor,
+        Kind::Image,
+        Kind::Node,
+        Kind::Nic,
+        Kind::Instance,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Network => "network",
+            Kind::Site => "site",
+            Kind::Flavor => "flavor",
+            Kind::Image => "image",
+            Kind::Node => "node",
+            Kind::Nic => "nic",
+            Kind::Instance => "instance",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = ParseError;
+
+    fn from_str(s: &str) -> Result<Kind, ParseError> {
+        Kind::ALL
+            .into_iter()
+            .find(|k| k.as_str() == s)
+            .ok_or_else(|| {
+                ParseError::new(
+                    "one of network, site, flavor, image, node, nic, instance",
+                    s,
+                )
+            })
+    }
+}
+
+/// An identifier as HCL has it: a letter or `_`, then letters, digits, `_` and `-`. ASCII, at most 128 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(Arc<str>);
+
+impl Name {
+    pub const LEN_MAX: usize = 128;
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = ParseError;
+
+    fn from_str(s: &str) -> Result<Name, ParseError> {
+        let mut chars = s.chars();
+        let head = chars
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+        let tail = chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        if head && tail && s.len() <= Self::LEN_MAX {
+            Ok(Name(s.into()))
+        } else {
+            Err(ParseError::new(
+                "a name of letters, digits, `_` and `-` that starts with a letter or `_`",
+                s,
+            ))
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which one of a `for_each` (text) or `count` (number).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    Index(u32),
+    Text(Arc<str>),
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::Index(n) => write!(f, "[{n}]"),
+            Key::Text(t) => {
+                f.write_str("[\"")?;
+                for c in t.chars() {
+                    match c {
+                        '"' => f.write_str("\\\"")?,
+                        '\\' => f.write_str("\\\\")?,
+                        '\n' => f.write_str("\\n")?,
+                        c => write!(f, "{c}")?,
+                    }
+                }
+                f.write_str("\"]")
+            }
+        }
+    }
+}
+
+/// The address of one resource: `node.rack["r1-01"]`, `flavor.small`, `module.pool["a"].instance.web[0]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Addr {
+    /// The modules around it, outermost first; empty in the root module.
+    pub module: Vec<ModuleStep>,
+    pub kind: Kind,
+    pub name: Name,
+    pub key: Option<Key>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModuleStep {
+    pub name: Name,
+    pub key: Option<Key>,
+}
+
+impl Addr {
+    pub fn new(kind: Kind, name: Name, key: Option<Key>) -> Addr {
+        Addr {
+            module: Vec::new(),
+            kind,
+            name,
+            key,
+        }
+    }
+}
+
+impl fmt::Display for Addr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.module {
+            write!(f, "module.{}", step.name)?;
+            if let Some(key) = &step.key {
+                write!(f, "{key}")?;
+            }
+            f.write_str(".")?;
+        }
+        write!(f, "{}.{}", self.kind, self.name)?;
+        if let Some(key) = &self.key {
+            write!(f, "{key}")?;
+        }
+        Ok(())
+    }
+}
+
+const ADDR_FORM: &str = "an address such as node.rack[\"r1-01\"]";
+
+impl FromStr for Addr {
+    type Err = ParseError;
+
+    fn from_str(s: &str) -> Result<Addr, ParseError> {
+        let bad = || ParseError::new(ADDR_FORM, s);
+        let mut rest = s;
+        let mut module = Vec::new();
+        loop {
+            let (word, after) = rest.split_once('.').ok_or_else(bad)?;
+            let (name, key, tail) = name_and_key(after).ok_or_else(bad)?;
+            if word == "module" {
+                module.push(ModuleStep { name, key });
+                rest = tail.strip_prefix('.').ok_or_else(bad)?;
+                continue;
+            }
+            let kind = word.parse().map_err(|_| bad())?;
+            return if tail.is_empty() {
+                Ok(Addr {
+                    module,
+                    kind,
+                    name,
+                    key,
+                })
+            } else {
+                Err(bad())
+            };
+        }
+    }
+}
+
+/// Splits `name["key"]rest`; the key is optional.
+fn name_and_key(s: &str) -> Option<(Name, Option<Key>, &str)> {
+    let end = s.find(['.', '[']).unwrap_or(s.len());
+    let name: Name = s[..end].parse().ok()?;
+    let rest = &s[end..];
+    let Some(inner) = rest.strip_prefix('[') else {
+        return Some((name, None, rest));
+    };
+    let Some(quoted) = inner.strip_prefix('"') else {
+        let (digits, tail) = inner.split_once(']')?;
+        return Some((name, Some(Key::Index(digits.parse().ok()?)), tail));
+    };
+    let mut text = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => {
+                let tail = quoted[at + 1..].strip_prefix(']')?;
+                return Some((name, Some(Key::Text(text.into())), tail));
+            }
+            '\\' => match chars.next()?.1 {
+                'n' => text.push('\n'),
+                other => text.push(other),
+            },
+            c => text.push(c),
+        }
+    }
+    None
+}
+
+serde_as_text!(Addr, Name, Kind);
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Key::Index(n) => s.serialize_u32(*n),
+            Key::Text(t) => s.serialize_str(t),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Key, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Raw {
+            Index(u32),
+            Text(String),
+        }
+        Ok(match Raw::deserialize(d)? {
+            Raw::Index(n) => Key::Index(n),
+            Raw::Text(t) => Key::Text(t.into()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn addresses_round_trip() {
+        for text in [
+            "flavor.small",
+            "node.rack[\"r1-01\"]",
+            "instance.web[3]",
+            "module.pool[\"a.b\"].node.x[\"q\\\"\\\\\\n]\"]",
+            "module.a.module.b[0].nic.pxe",
+        ] {
+            let addr: Addr = text.parse().unwrap();
+            assert_eq!(addr.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_refused() {
+        for text in [
+            "",
+            "node",
+            "node.",
+            "disk.a",
+            "node.a[",
+            "node.a[x]",
+            "node.a[\"x\"",
+            "node.a.b",
+            "module.a",
+        ] {
+            assert!(text.parse::<Addr>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_parses_or_is_refused(text in ".{0,60}") {
+            if let Ok(addr) = text.parse::<Addr>() {
+                prop_assert_eq!(addr.to_string().parse::<Addr>().ok(), Some(addr));
+            }
+        }
+    }
+}

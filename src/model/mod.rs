@@ -1,1 +1,23 @@
-//! (charter)
+//! L1, PURE. What a fleet is: the typed resources of a configuration, the rules over all of them, what state remembers of
+//! them, what was seen of them, and the events of a run. Takes and gives values; imports L0 only; never reads a clock, a
+//! file or a socket.
+
+pub mod event;
+pub mod fleet;
+pub mod image;
+pub mod instance;
+pub mod network;
+pub mod node;
+pub mod observed;
+pub mod recorded;
+pub mod rules;
+pub mod site;
+
+pub use fleet::{Fleet, Origin};
+pub use image::{Flavor, Image, ImageFacts, ImageFormat, ImageType};
+pub use instance::{AddressRequest, Erase, ExistingData, Instance, PowerState};
+pub use network::{DhcpRange, Network};
+pub use node::{Arch, Firmware, Nic, Node, PowerConfig, RootDevice};
+pub use observed::{Observed, PowerSeen};
+pub use recorded::{InstancePhase, InstanceRecord, Recorded, Resource};
+pub use site::{BiosLoader, DhcpMode, Limits, Site};

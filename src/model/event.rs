@@ -1,0 +1,79 @@
+//! What a run says while it goes on. Reporters turn events into a terminal's lines, plain lines or JSON; recorded events
+//! replay through the same reporters.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Addr;
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    Done {
+        detail: String,
+    },
+    /// The goal held before anything was done.
+    AlreadyDone {
+        detail: String,
+    },
+    Failed {
+        why: String,
+    },
+    /// What it waits for failed; nothing was done.
+    Blocked {
+        by: String,
+    },
+    /// The run was asked to stop before this step started.
+    NotStarted,
+}
+
+impl Outcome {
+    pub fn is_good(&self) -> bool {
+        match self {
+            Outcome::Done { .. } | Outcome::AlreadyDone { .. } => true,
+            Outcome::Failed { .. } | Outcome::Blocked { .. } | Outcome::NotStarted => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    RunStarted {
+        run: String,
+        plan: String,
+        steps: usize,
+    },
+    StepStarted {
+        step: u32,
+        subject: Addr,
+        title: String,
+    },
+    /// Bytes so far of a step that moves data.
+    Progress {
+        step: u32,
+        subject: Addr,
+        phase: String,
+        done: u64,
+        total: u64,
+    },
+    StepFinished {
+        step: u32,
+        subject: Addr,
+        title: String,
+        elapsed_ms: u64,
+        #[serde(flatten)]
+        outcome: Outcome,
+    },
+    /// Something a person should know that ends no step.
+    Warning { subject: Option<Addr>, text: String },
+    RunFinished {
+        run: String,
+        done: usize,
+        already_done: usize,
+        failed: usize,
+        blocked: usize,
+        not_started: usize,
+        elapsed_ms: u64,
+    },
+}

@@ -1,0 +1,64 @@
+//! A whole configuration as typed values, with the places they were written at.
+
+use std::collections::BTreeMap;
+
+use super::{Flavor, Image, Instance, Network, Nic, Node, Site};
+use crate::diag::Span;
+use crate::ids::Addr;
+
+/// Everything a configuration declares. References between resources are addresses that the decoder has checked to exist.
+#[derive(Debug, Clone, Default)]
+pub struct Fleet {
+    pub networks: BTreeMap<Addr, Network>,
+    pub sites: BTreeMap<Addr, Site>,
+    pub flavors: BTreeMap<Addr, Flavor>,
+    pub images: BTreeMap<Addr, Image>,
+    pub nodes: BTreeMap<Addr, Node>,
+    pub nics: BTreeMap<Addr, Nic>,
+    pub instances: BTreeMap<Addr, Instance>,
+    /// `depends_on` of each resource that has one.
+    pub depends_on: BTreeMap<Addr, Vec<Addr>>,
+    /// `lifecycle.prevent_destroy` of resources other than instances is kept here too.
+    pub prevent_destroy: std::collections::BTreeSet<Addr>,
+    pub outputs: BTreeMap<String, Output>,
+    pub origins: BTreeMap<Addr, Origin>,
+}
+
+/// Where a resource was written: its block's header, and the value of each attribute. Attributes of nested blocks are named
+/// with a dot, such as `power.address`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    pub block: Span,
+    pub attributes: BTreeMap<String, Span>,
+}
+
+impl Origin {
+    /// The attribute's place, or the block's when it was left to its default.
+    pub fn attribute(&self, name: &str) -> Span {
+        self.attributes.get(name).copied().unwrap_or(self.block)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    pub value: serde_json::Value,
+    pub sensitive: bool,
+    pub description: Option<String>,
+}
+
+impl Fleet {
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty()
+            && self.sites.is_empty()
+            && self.flavors.is_empty()
+            && self.images.is_empty()
+            && self.nodes.is_empty()
+            && self.nics.is_empty()
+            && self.instances.is_empty()
+    }
+
+    /// The NICs of a node, in the order of their addresses.
+    pub fn nics_of<'a>(&'a self, node: &'a Addr) -> impl Iterator<Item = (&'a Addr, &'a Nic)> {
+        self.nics.iter().filter(move |(_, nic)| &nic.node == node)
+    }
+}

@@ -1,0 +1,73 @@
+//! Instances: a user's system on a node.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Addr;
+use crate::secret::Protected;
+use crate::units::Hostname;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    pub flavor: Addr,
+    pub image: Addr,
+    /// Pins the instance to one node; else placement chooses among the nodes with `match_labels`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Addr>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub match_labels: BTreeMap<String, String>,
+    pub hostname: Hostname,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ssh_keys: Vec<String>,
+    /// May hold secrets, so it is treated as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<Protected>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<AddressRequest>,
+    pub power_state: PowerState,
+    pub erase: Erase,
+    pub on_existing_data: ExistingData,
+    /// Whether a re-deployment keeps the ephemeral partition when its place on the disk stays the same (row P12).
+    pub preserve_ephemeral: bool,
+    pub prevent_destroy: bool,
+    /// Whether apply waits for the instance to phone home; images without an agent for it cannot.
+    pub wait_for_phone_home: bool,
+}
+
+/// An address the instance asks for on a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressRequest {
+    pub network: Addr,
+    /// `None`: allocated at plan time and kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<Ipv4Addr>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PowerState {
+    On,
+    Off,
+}
+
+/// What becomes of the data when the instance is destroyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Erase {
+    /// The disk is left as it is.
+    None,
+    /// Partition tables and the heads of file systems are zeroed.
+    Metadata,
+    /// Every byte is written with zeroes.
+    Zero,
+}
+
+/// What to do when the disk carries a partition table that bmctl did not write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExistingData {
+    Refuse,
+    Overwrite,
+}

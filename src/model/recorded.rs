@@ -1,0 +1,92 @@
+//! What state remembers: the resources as they were last applied.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Flavor, Image, ImageFacts, Instance, Network, Nic, Node, Site};
+use crate::ids::{Addr, Kind};
+use crate::units::{Mac, TableId};
+
+/// A snapshot of state. `serial` rises with every transaction; `lineage` names the state itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recorded {
+    pub lineage: String,
+    pub serial: u64,
+    pub resources: BTreeMap<Addr, Resource>,
+}
+
+/// One resource as state holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "is", rename_all = "lowercase")]
+pub enum Resource {
+    Network(Network),
+    Site(Site),
+    Flavor(Flavor),
+    Image(Image),
+    Node(Box<Node>),
+    Nic(Nic),
+    Instance(Box<InstanceRecord>),
+}
+
+impl Resource {
+    pub fn kind(&self) -> Kind {
+        match self {
+            Resource::Network(_) => Kind::Network,
+            Resource::Site(_) => Kind::Site,
+            Resource::Flavor(_) => Kind::Flavor,
+            Resource::Image(_) => Kind::Image,
+            Resource::Node(_) => Kind::Node,
+            Resource::Nic(_) => Kind::Nic,
+            Resource::Instance(_) => Kind::Instance,
+        }
+    }
+}
+
+/// An instance as it stands on a node, self-contained: destroying it needs nothing of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    pub desired: Instance,
+    pub flavor: Flavor,
+    pub image: Image,
+    pub image_facts: ImageFacts,
+    pub node: Addr,
+    /// The MACs of the node's PXE NICs, whose boot files belong to this instance.
+    pub macs: Vec<Mac>,
+    /// What each request of `desired.addresses` got, in the same order.
+    pub addresses: Vec<Ipv4Addr>,
+    pub phase: InstancePhase,
+    /// The disk that was written: serial and size in bytes; `None` before the first write.
+    pub disk: Option<WrittenDisk>,
+    /// What the system said when it phoned home.
+    pub phoned: Option<Phoned>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrittenDisk {
+    pub serial: String,
+    pub size: u64,
+    pub table: Option<TableId>,
+}
+
+/// What an instance said of itself when it came up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phoned {
+    pub hostname: String,
+    pub address: String,
+    pub root: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", content = "why", rename_all = "snake_case")]
+pub enum InstancePhase {
+    /// The node is claimed; the deployment has not come to its end.
+    Deploying,
+    Running,
+    Off,
+    /// Being taken down; what is left is to be done by the next apply.
+    Destroying,
+    /// A person has to look; the text says at what.
+    NeedsAttention(String),
+}

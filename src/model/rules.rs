@@ -1,0 +1,1 @@
+//! (rules over the fleet)
