@@ -1,1 +1,164 @@
-//! (charter)
+//! L2, PURE. What will be done, decided whole before anything is done: place, allocate, diff, steps, graph, audit.
+//!
+//! Takes the fleet a configuration declares, the state recorded of it, what was seen of the metal and the facts of the
+//! images; gives a [`Plan`], an immutable value, or diagnostics. Never reads a clock, a file or a socket; never leaves a
+//! choice to apply. The same input gives the same plan, byte for byte.
+
+pub mod allocate;
+pub mod audit;
+pub mod diff;
+pub mod graph;
+pub mod layout;
+pub mod make;
+pub mod place;
+pub mod planfile;
+pub mod render;
+pub mod specs;
+pub mod step;
+pub mod steps;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Addr;
+use crate::model::PowerSeen;
+use crate::units::Sha256;
+
+pub use make::{Intent, PlanInput, make};
+pub use step::{Bmc, PlannedStep, Step, StepId};
+
+/// A finished plan. Its `id` is the SHA-256 of everything else in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub format: u32,
+    pub id: String,
+    pub intent: Intent,
+    pub made_from: MadeFrom,
+    /// What was read about each node that the plan touches; checked again before the node's first destructive step.
+    pub reads: BTreeMap<Addr, PowerSeen>,
+    pub images: BTreeMap<Addr, Sha256>,
+    pub changes: Vec<Change>,
+    /// In an order in which they could be done one after another.
+    pub steps: Vec<PlannedStep>,
+    pub budgets: BTreeMap<Addr, Budget>,
+    pub warnings: Vec<String>,
+}
+
+/// The state a plan was made from, and the configuration's fingerprint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeFrom {
+    pub lineage: String,
+    pub serial: u64,
+    pub configuration: Sha256,
+}
+
+/// How many of a kind of step may run at once at a site.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    pub writes: u32,
+    pub boots: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Create,
+    Update,
+    /// The same instance on the same node, written anew.
+    Redeploy,
+    /// Destroyed on one node, created on another.
+    Replace,
+    /// A deployment or a destruction that an earlier run did not finish.
+    Resume,
+    Delete,
+}
+
+impl Action {
+    /// The sign a Terraform user knows.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Action::Create => "+",
+            Action::Update => "~",
+            Action::Redeploy | Action::Replace => "-/+",
+            Action::Resume => ">",
+            Action::Delete => "-",
+        }
+    }
+}
+
+/// What a change costs, from nothing to everything (design rule 13).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    InPlace,
+    Reboots,
+    Redeploys,
+    DestroysData,
+    ReplacesElsewhere,
+}
+
+impl Risk {
+    pub const ALL: [Risk; 5] = [
+        Risk::InPlace,
+        Risk::Reboots,
+        Risk::Redeploys,
+        Risk::DestroysData,
+        Risk::ReplacesElsewhere,
+    ];
+
+    pub fn describe(self) -> &'static str {
+        match self {
+            Risk::InPlace => "in place",
+            Risk::Reboots => "reboots",
+            Risk::Redeploys => "re-deploys, root data lost",
+            Risk::DestroysData => "destroys all data on the named disk",
+            Risk::ReplacesElsewhere => "replaces elsewhere",
+        }
+    }
+}
+
+/// One resource that differs, why, and what it costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub addr: Addr,
+    pub action: Action,
+    pub risk: Risk,
+    /// The node an instance is on after the change (before it, for a deletion).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Addr>,
+    /// The disk whose data is lost: by serial and size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+    pub reasons: Vec<String>,
+    pub attributes: Vec<AttributeChange>,
+    /// Attributes that stay as they are.
+    pub unchanged: usize,
+    /// The steps that carry it out, in order.
+    pub steps: Vec<StepId>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttributeChange {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<serde_json::Value>,
+    /// `redeploy` or `replacement`, when this attribute makes it so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forces: Option<String>,
+    /// Its values are not shown; `before` and `after` hold keyed fingerprints.
+    #[serde(default)]
+    pub sensitive: bool,
+}
+
+impl Plan {
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    pub fn step(&self, id: StepId) -> Option<&PlannedStep> {
+        self.steps.get(id.0 as usize)
+    }
+}

@@ -1,0 +1,240 @@
+//! The second opinion: what must be true of any finished plan, derived from the plan alone, by other code than made it.
+//!
+//! Runs in every test and before every apply (design rule 11). A finding is a bug in the planner or a forged plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::step::{BootDevice, Persistence, Step, StepId};
+use super::{Action, Plan};
+use crate::ids::Addr;
+
+/// Every broken rule, as a sentence.
+pub fn audit(plan: &Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    numbering(plan, &mut found);
+    if !found.is_empty() {
+        return found;
+    }
+    let reach = ancestors(plan);
+    one_step_per_node(plan, &reach, &mut found);
+    destruction_is_named(plan, &mut found);
+    writes_are_prepared(plan, &reach, &mut found);
+    borrows_are_returned(plan, &reach, &mut found);
+    found
+}
+
+fn numbering(plan: &Plan, found: &mut Vec<String>) {
+    for (at, step) in plan.steps.iter().enumerate() {
+        if step.id.0 as usize != at {
+            found.push(format!("step {} stands at place {at}", step.id));
+        }
+        for before in &step.after {
+            if before.0 as usize >= at {
+                found.push(format!(
+                    "step {} waits for step {before}, which does not come before it",
+                    step.id
+                ));
+            }
+        }
+        if step.conditions_differ() {
+            found.push(format!(
+                "step {}: its conditions are not those of its kind",
+                step.id
+            ));
+        }
+        if step.limit_s == 0 {
+            found.push(format!("step {} has no limit", step.id));
+        }
+    }
+    for change in &plan.changes {
+        for id in &change.steps {
+            if plan.step(*id).is_none() {
+                found.push(format!("{}: step {id} does not exist", change.addr));
+            }
+        }
+    }
+}
+
+impl super::PlannedStep {
+    fn conditions_differ(&self) -> bool {
+        (self.expect, self.goal) != self.step.conditions()
+    }
+}
+
+/// For each step with a node, the steps with a node before it. Bounded: steps about one node form short chains.
+struct Reach<'a> {
+    plan: &'a Plan,
+}
+
+fn ancestors(plan: &Plan) -> Reach<'_> {
+    Reach { plan }
+}
+
+impl Reach<'_> {
+    /// Whether `late` cannot start before `early` has ended.
+    fn is_before(&self, early: StepId, late: StepId) -> bool {
+        let mut stack = vec![late];
+        let mut seen = BTreeSet::new();
+        while let Some(at) = stack.pop() {
+            if at == early {
+                return true;
+            }
+            if at < early || !seen.insert(at) {
+                continue;
+            }
+            if let Some(step) = self.plan.step(at) {
+                stack.extend(step.after.iter().filter(|b| **b >= early));
+            }
+        }
+        false
+    }
+}
+
+/// The steps of each node, in the plan's order.
+fn by_node(plan: &Plan) -> BTreeMap<&Addr, Vec<StepId>> {
+    let mut out: BTreeMap<&Addr, Vec<StepId>> = BTreeMap::new();
+    for step in &plan.steps {
+        if let Some(node) = &step.node {
+            out.entry(node).or_default().push(step.id);
+        }
+    }
+    out
+}
+
+fn one_step_per_node(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>) {
+    for (node, steps) in by_node(plan) {
+        for pair in steps.windows(2) {
+            if !reach.is_before(pair[0], pair[1]) {
+                found.push(format!(
+                    "{node}: steps {} and {} could run at once",
+                    pair[0], pair[1]
+                ));
+            }
+        }
+    }
+}
+
+/// Nothing is lost that no change speaks of, and the change names node and disk.
+fn destruction_is_named(plan: &Plan, found: &mut Vec<String>) {
+    let mut named: BTreeMap<StepId, &super::Change> = BTreeMap::new();
+    for change in &plan.changes {
+        named.extend(change.steps.iter().map(|id| (*id, change)));
+    }
+    for step in &plan.steps {
+        let Some(change) = named.get(&step.id) else {
+            if step.step.is_destructive() {
+                found.push(format!(
+                    "step {} ({}) belongs to no change",
+                    step.id,
+                    step.step.title()
+                ));
+            }
+            continue;
+        };
+        let writes = matches!(step.step, Step::WriteDisk(_) | Step::EraseDisk { .. });
+        if writes && change.disk.is_none() {
+            found.push(format!(
+                "{}: step {} writes to a disk that the change does not name",
+                change.addr, step.id
+            ));
+        }
+        if writes && matches!(change.action, Action::Update) {
+            found.push(format!(
+                "{}: an update writes to a disk in step {}",
+                change.addr, step.id
+            ));
+        }
+        if step.step.is_destructive() && matches!(change.risk, super::Risk::InPlace) {
+            found.push(format!(
+                "{}: step {} is destructive and the change says \"in place\"",
+                change.addr, step.id
+            ));
+        }
+    }
+}
+
+/// Before a write: the node is claimed, the ramdisk has reported, the image is checked.
+fn writes_are_prepared(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>) {
+    let steps_of = by_node(plan);
+    let mut checks: BTreeMap<(&Addr, crate::units::Sha256), StepId> = BTreeMap::new();
+    for step in &plan.steps {
+        if let Step::CheckImage { image, facts, .. } = &step.step {
+            checks.insert((image, facts.sha256), step.id);
+        }
+    }
+    for step in &plan.steps {
+        let Step::WriteDisk(write) = &step.step else {
+            continue;
+        };
+        let node = &write.node;
+        let before = |wanted: &dyn Fn(&Step) -> bool| {
+            steps_of
+                .get(node)
+                .into_iter()
+                .flatten()
+                .filter_map(|id| plan.step(*id))
+                .any(|s| wanted(&s.step) && reach.is_before(s.id, step.id) && s.id != step.id)
+        };
+        if !before(&|s| matches!(s, Step::Claim { instance, .. } if *instance == write.instance)) {
+            found.push(format!(
+                "step {} writes to {node} without having claimed it",
+                step.id
+            ));
+        }
+        if !before(&|s| matches!(s, Step::AwaitRamdisk { .. })) {
+            found.push(format!(
+                "step {} writes to {node} without having heard its ramdisk",
+                step.id
+            ));
+        }
+        let checked = checks
+            .get(&(&write.image, write.facts.sha256))
+            .is_some_and(|check| reach.is_before(*check, step.id));
+        if !checked {
+            found.push(format!(
+                "step {} writes an image that no step checks",
+                step.id
+            ));
+        }
+    }
+}
+
+/// What a deployment borrows (the deploy boot files, the one-shot boot device) is replaced or removed after it.
+fn borrows_are_returned(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>) {
+    let steps_of = by_node(plan);
+    for step in &plan.steps {
+        let Step::BootDeploy { node, .. } = &step.step else {
+            continue;
+        };
+        let later = |wanted: &dyn Fn(&Step) -> bool| {
+            steps_of
+                .get(node)
+                .into_iter()
+                .flatten()
+                .filter_map(|id| plan.step(*id))
+                .any(|s| s.id > step.id && wanted(&s.step) && reach.is_before(step.id, s.id))
+        };
+        if !later(&|s| matches!(s, Step::BootInstance { .. } | Step::RemoveBoot { .. })) {
+            found.push(format!(
+                "{node}: the deploy boot files of step {} are never replaced",
+                step.id
+            ));
+        }
+        let once = |s: &Step| {
+            matches!(
+                s,
+                Step::SetBootDevice {
+                    device: BootDevice::Pxe,
+                    persistence: Persistence::Once,
+                    ..
+                }
+            )
+        };
+        if !later(&once) {
+            found.push(format!(
+                "{node}: nothing makes it boot into the ramdisk after step {}",
+                step.id
+            ));
+        }
+    }
+}

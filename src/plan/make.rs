@@ -1,0 +1,793 @@
+//! From what is declared, recorded, observed and known to a plan, or to reasons why there is none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256 as Hasher};
+
+use super::diff::{self, Effect, Need};
+use super::place::{Placed, place};
+use super::steps::{self, Builder, Context, InPlace, Place};
+use super::{
+    Action, AttributeChange, Budget, Change, MadeFrom, Plan, Risk, Step, StepId, allocate, graph,
+    planfile,
+};
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::ids::{Addr, Kind};
+use crate::model::{
+    Erase, Fleet, ImageFacts, ImageType, InstancePhase, InstanceRecord, Node, Observed, PowerSeen,
+    PowerState, Recorded, Resource, rules,
+};
+use crate::units::Sha256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Intent {
+    Apply,
+    Destroy,
+}
+
+/// Everything a plan is made from.
+pub struct PlanInput<'a> {
+    pub fleet: &'a Fleet,
+    pub recorded: &'a Recorded,
+    pub observed: &'a Observed,
+    pub facts: &'a BTreeMap<Addr, ImageFacts>,
+    pub intent: Intent,
+}
+
+/// Makes the plan. `Err` holds errors and warnings, as many as there are mistakes.
+pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
+    let nothing = Fleet::default();
+    let fleet = match input.intent {
+        Intent::Apply => input.fleet,
+        Intent::Destroy => &nothing,
+    };
+    let mut diagnostics = Diagnostics::default();
+    diagnostics.extend(rules::check(fleet, input.facts));
+    let placement = place(fleet, input.recorded, input.facts);
+    let (addresses, full) = allocate::allocate(fleet, input.recorded);
+    if !diagnostics.has_errors() {
+        diagnostics.extend(placement.refused);
+        diagnostics.extend(full);
+    }
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    let mut maker = Maker {
+        input,
+        fleet,
+        placed: placement.placed,
+        addresses,
+        builder: Builder::default(),
+        changes: Vec::new(),
+        recorded_by: BTreeMap::new(),
+        released_by: BTreeMap::new(),
+        finished_by: BTreeMap::new(),
+        image_checks: BTreeMap::new(),
+        vacated: BTreeMap::new(),
+        diagnostics,
+    };
+    maker.resources();
+    maker.instances();
+    maker.forget();
+    maker.finish()
+}
+
+struct Maker<'a> {
+    input: &'a PlanInput<'a>,
+    fleet: &'a Fleet,
+    placed: BTreeMap<Addr, Placed>,
+    addresses: allocate::Addresses,
+    builder: Builder,
+    changes: Vec<Change>,
+    /// The step that puts a resource into state.
+    recorded_by: BTreeMap<Addr, StepId>,
+    /// The last step of an instance's destruction.
+    released_by: BTreeMap<Addr, StepId>,
+    /// The last step of an instance's change.
+    finished_by: BTreeMap<Addr, StepId>,
+    image_checks: BTreeMap<Addr, StepId>,
+    /// Nodes that an instance leaves in this plan, and the step after which they are free.
+    vacated: BTreeMap<Addr, StepId>,
+    diagnostics: Diagnostics,
+}
+
+impl<'a> Maker<'a> {
+    /// Everything but instances: recorded, no machine touched.
+    fn resources(&mut self) {
+        let fleet = self.fleet;
+        let desired = fleet
+            .networks
+            .iter()
+            .map(|(a, r)| (a, Resource::Network(r.clone())))
+            .chain(
+                fleet
+                    .sites
+                    .iter()
+                    .map(|(a, r)| (a, Resource::Site(r.clone()))),
+            )
+            .chain(
+                fleet
+                    .flavors
+                    .iter()
+                    .map(|(a, r)| (a, Resource::Flavor(r.clone()))),
+            )
+            .chain(
+                fleet
+                    .images
+                    .iter()
+                    .map(|(a, r)| (a, Resource::Image(r.clone()))),
+            )
+            .chain(
+                fleet
+                    .nodes
+                    .iter()
+                    .map(|(a, r)| (a, Resource::Node(Box::new(r.clone())))),
+            )
+            .chain(
+                fleet
+                    .nics
+                    .iter()
+                    .map(|(a, r)| (a, Resource::Nic(r.clone()))),
+            );
+        for (addr, resource) in desired {
+            let before = self.input.recorded.resources.get(addr);
+            if before == Some(&resource) {
+                continue;
+            }
+            let (attributes, unchanged) = resource_attributes(before, Some(&resource));
+            let action = if before.is_some() {
+                Action::Update
+            } else {
+                Action::Create
+            };
+            let step = Step::Record {
+                addr: addr.clone(),
+                resource: Box::new(resource),
+            };
+            let id = self.builder.push(addr, None, step, &[], 60);
+            self.recorded_by.insert(addr.clone(), id);
+            self.changes.push(Change {
+                addr: addr.clone(),
+                action,
+                risk: Risk::InPlace,
+                node: None,
+                disk: None,
+                reasons: Vec::new(),
+                attributes,
+                unchanged,
+                steps: vec![id],
+            });
+        }
+    }
+
+    fn instances(&mut self) {
+        let recorded = self.input.recorded;
+        // Destructions first: what they free may be given away in the same plan.
+        for (addr, resource) in &recorded.resources {
+            let Resource::Instance(record) = resource else {
+                continue;
+            };
+            let stays = self.placed.get(addr).is_some_and(|p| p.node == record.node);
+            if !stays {
+                self.destroy(addr, record);
+            }
+        }
+        let order: Vec<Addr> = self.in_dependency_order();
+        for addr in order {
+            self.instance(&addr);
+        }
+    }
+
+    /// Instances so that what `depends_on` names comes first. A loop is left to `graph::order` to report.
+    fn in_dependency_order(&self) -> Vec<Addr> {
+        let mut done: BTreeSet<&Addr> = BTreeSet::new();
+        let mut out = Vec::new();
+        for start in self.fleet.instances.keys() {
+            let mut stack = vec![(start, false)];
+            let mut seen: BTreeSet<&Addr> = BTreeSet::new();
+            while let Some((addr, ready)) = stack.pop() {
+                if done.contains(addr) {
+                    continue;
+                }
+                let before = self
+                    .fleet
+                    .depends_on
+                    .get(addr)
+                    .map_or(&[][..], Vec::as_slice);
+                if ready || before.is_empty() || !seen.insert(addr) {
+                    done.insert(addr);
+                    out.push(addr.clone());
+                    continue;
+                }
+                stack.push((addr, true));
+                let instances = before
+                    .iter()
+                    .filter(|a| self.fleet.instances.contains_key(a));
+                stack.extend(instances.map(|a| (a, false)));
+            }
+        }
+        out
+    }
+
+    fn destroy(&mut self, addr: &Addr, record: &InstanceRecord) {
+        let moved = self.placed.get(addr);
+        let guarded = record.desired.prevent_destroy
+            || self
+                .fleet
+                .instances
+                .get(addr)
+                .is_some_and(|i| i.prevent_destroy);
+        if guarded {
+            self.prevented(
+                addr,
+                if moved.is_some() {
+                    "moved to another node"
+                } else {
+                    "destroyed"
+                },
+            );
+            return;
+        }
+        let Some(place) = self.recorded_place(&record.node) else {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "E0604",
+                    format!("{addr}: state has no record of {}", record.node),
+                )
+                .help("restore the state from a copy, or declare the node again"),
+            );
+            return;
+        };
+        let after: Vec<StepId> = self
+            .recorded_by
+            .get(&record.node)
+            .copied()
+            .into_iter()
+            .collect();
+        let ids = steps::destroy(&mut self.builder, addr, place, record, after);
+        let Some(last) = ids.last().copied() else {
+            return;
+        };
+        self.released_by.insert(addr.clone(), last);
+        self.vacated.insert(record.node.clone(), last);
+        if moved.is_some() {
+            // One half of a replacement: `instance` shows both as one change.
+            return;
+        }
+        let disk = disk_name(place.node, record);
+        let mut reasons = match record.desired.erase {
+            Erase::None => vec!["the disk is left as it is (erase = none)".to_owned()],
+            Erase::Metadata => vec!["partition tables are erased".to_owned()],
+            Erase::Zero => vec!["every byte of the disk is zeroed".to_owned()],
+        };
+        reasons.extend(phase_reason(&record.phase));
+        let (attributes, unchanged) = diff::attributes(Some(&diff::instance_view(record)), None);
+        self.changes.push(Change {
+            addr: addr.clone(),
+            action: Action::Delete,
+            risk: Risk::DestroysData,
+            node: Some(record.node.clone()),
+            disk: Some(disk),
+            reasons,
+            attributes,
+            unchanged,
+            steps: ids,
+        });
+    }
+
+    fn prevented(&mut self, addr: &Addr, what: &str) {
+        let d = Diagnostic::error(
+            "E0605",
+            format!("{addr} would be {what}, and its lifecycle says prevent_destroy"),
+        )
+        .help("take prevent_destroy away in a change of its own, or undo what asks for this");
+        let d = match self.fleet.origins.get(addr) {
+            Some(origin) => d.at(
+                origin.attribute("lifecycle.prevent_destroy"),
+                "protected here",
+            ),
+            None => d,
+        };
+        self.diagnostics.push(d);
+    }
+
+    fn instance(&mut self, addr: &Addr) {
+        let Some(record) = self.desired_record(addr) else {
+            return;
+        };
+        let Some(place) = self.declared_place(&record.node) else {
+            return;
+        };
+        let before = match self.input.recorded.resources.get(addr) {
+            Some(Resource::Instance(before)) => Some(before.as_ref()),
+            _ => None,
+        };
+        let mut after: Vec<StepId> = Vec::new();
+        for needed in [
+            &record.node,
+            place.site_addr,
+            &record.desired.image,
+            &record.desired.flavor,
+        ] {
+            after.extend(self.recorded_by.get(needed));
+        }
+        after.extend(self.vacated.get(&record.node));
+        after.extend(self.released_by.get(addr));
+        for other in self.fleet.depends_on.get(addr).into_iter().flatten() {
+            after.extend(
+                self.finished_by
+                    .get(other)
+                    .or_else(|| self.recorded_by.get(other)),
+            );
+        }
+        let decision = self.decide(addr, before, &record, place);
+        let Some(decision) = decision else { return };
+        if matches!(decision.action, Action::Redeploy) && record.desired.prevent_destroy {
+            self.prevented(addr, "written anew");
+            return;
+        }
+        if matches!(decision.work, Work::Deploy) {
+            self.image_check(&record);
+        }
+        let ctx = Context {
+            fleet: self.fleet,
+            lineage: &self.input.recorded.lineage,
+            serial: self.input.recorded.serial,
+            image_checks: &self.image_checks,
+        };
+        let ids = match decision.work {
+            Work::Deploy => steps::deploy(&mut self.builder, &ctx, addr, place, &record, after),
+            Work::ResumeWritten => {
+                steps::resume_written(&mut self.builder, addr, place, &record, after)
+            }
+            Work::InPlace(work) => {
+                steps::in_place(&mut self.builder, addr, place, &record, work, after)
+            }
+        };
+        if let Some(last) = ids.last() {
+            self.finished_by.insert(addr.clone(), *last);
+        }
+        let mut all = Vec::new();
+        if decision.action == Action::Replace
+            && let Some(last) = self.released_by.get(addr)
+        {
+            all.extend(
+                self.builder
+                    .steps
+                    .iter()
+                    .filter(|s| s.subject == *addr && s.id <= *last)
+                    .map(|s| s.id),
+            );
+        }
+        all.extend(ids);
+        let disk = matches!(decision.work, Work::Deploy).then(|| disk_name(place.node, &record));
+        self.changes.push(Change {
+            addr: addr.clone(),
+            action: decision.action,
+            risk: decision.risk,
+            node: Some(record.node.clone()),
+            disk,
+            reasons: decision.reasons,
+            attributes: decision.attributes,
+            unchanged: decision.unchanged,
+            steps: all,
+        });
+    }
+
+    fn decide(
+        &self,
+        addr: &Addr,
+        before: Option<&InstanceRecord>,
+        record: &InstanceRecord,
+        place: Place<'_>,
+    ) -> Option<Decision> {
+        let view = diff::instance_view(record);
+        let before_view = before.map(diff::instance_view);
+        let (attributes, unchanged) = diff::attributes(before_view.as_ref(), Some(&view));
+        let make = |action, risk, reasons, work| {
+            Some(Decision {
+                action,
+                risk,
+                reasons,
+                work,
+                attributes: attributes.clone(),
+                unchanged,
+            })
+        };
+        let Some(before) = before else {
+            return make(
+                Action::Create,
+                Risk::DestroysData,
+                vec![existing_data(record)],
+                Work::Deploy,
+            );
+        };
+        if let Some(why) = self.placed.get(addr).and_then(|p| p.moved.clone()) {
+            return make(
+                Action::Replace,
+                Risk::ReplacesElsewhere,
+                vec![why],
+                Work::Deploy,
+            );
+        }
+        let needs = self.needs(before, record, place);
+        let strongest = needs.iter().map(|n| n.what).max();
+        let mut reasons: Vec<String> = needs.iter().map(|n| n.reason.clone()).collect();
+        match &before.phase {
+            InstancePhase::Deploying
+            | InstancePhase::Destroying
+            | InstancePhase::NeedsAttention(_) => {
+                let written = before.phase == InstancePhase::Deploying
+                    && before.disk.is_some()
+                    && strongest != Some(Effect::Redeploy);
+                reasons.splice(0..0, phase_reason(&before.phase));
+                if written {
+                    reasons.push(
+                        "the disk is written and verified; what is left is to boot from it"
+                            .to_owned(),
+                    );
+                    return make(Action::Resume, Risk::Reboots, reasons, Work::ResumeWritten);
+                }
+                reasons.push(existing_data(record));
+                return make(Action::Resume, Risk::DestroysData, reasons, Work::Deploy);
+            }
+            InstancePhase::Running | InstancePhase::Off => {}
+        }
+        if strongest == Some(Effect::Redeploy) {
+            let mut decision = make(Action::Redeploy, Risk::Redeploys, reasons, Work::Deploy)?;
+            mark_forcing(&mut decision.attributes, &needs);
+            return Some(decision);
+        }
+        let drift = self.power_drift(record);
+        reasons.extend(drift.clone());
+        let work = InPlace {
+            boot_files: needs.iter().any(|n| n.what == Effect::BootFiles),
+            power: drift.is_some() || needs.iter().any(|n| n.what == Effect::Power),
+        };
+        let mut unfinished = record.clone();
+        unfinished.phase = before.phase.clone();
+        if attributes.is_empty() && needs.is_empty() && drift.is_none() && unfinished == *before {
+            return None;
+        }
+        let risk = if work.power {
+            Risk::Reboots
+        } else {
+            Risk::InPlace
+        };
+        make(Action::Update, risk, reasons, Work::InPlace(work))
+    }
+
+    fn needs(
+        &self,
+        before: &InstanceRecord,
+        record: &InstanceRecord,
+        place: Place<'_>,
+    ) -> Vec<Need> {
+        let mut needs = diff::instance_needs(&before.desired, &record.desired);
+        needs.extend(diff::flavor_needs(&before.flavor, &record.flavor));
+        needs.extend(diff::image_needs(
+            (&before.image, &before.image_facts),
+            (&record.image, &record.image_facts),
+        ));
+        if let Some(Resource::Node(was)) = self.input.recorded.resources.get(&record.node) {
+            needs.extend(diff::node_needs(was, place.node));
+        }
+        if before.macs != record.macs || before.addresses != record.addresses {
+            needs.push(Need {
+                attribute: "addresses",
+                risk: Risk::InPlace,
+                reason: "NICs or addresses changed: boot files are written anew".to_owned(),
+                what: Effect::BootFiles,
+            });
+        }
+        needs
+    }
+
+    /// Why the power has to be changed although nobody changed the configuration.
+    fn power_drift(&self, record: &InstanceRecord) -> Option<String> {
+        match (
+            self.input.observed.power.get(&record.node)?,
+            record.desired.power_state,
+        ) {
+            (PowerSeen::Off, PowerState::On) => {
+                Some(format!("{} is off and should be on", record.node))
+            }
+            (PowerSeen::On, PowerState::Off) => {
+                Some(format!("{} is on and should be off", record.node))
+            }
+            (PowerSeen::On, PowerState::On)
+            | (PowerSeen::Off, PowerState::Off)
+            | (PowerSeen::Unknown(_), PowerState::On | PowerState::Off) => None,
+        }
+    }
+
+    fn image_check(&mut self, record: &InstanceRecord) {
+        let image = &record.desired.image;
+        if self.image_checks.contains_key(image) {
+            return;
+        }
+        let step = Step::CheckImage {
+            image: image.clone(),
+            source: record.image.source.clone(),
+            facts: record.image_facts.clone(),
+        };
+        let after: Vec<StepId> = self.recorded_by.get(image).copied().into_iter().collect();
+        let id = self
+            .builder
+            .push(image, None, step, &after, steps::READ_LIMIT_S);
+        self.image_checks.insert(image.clone(), id);
+    }
+
+    /// What will be true of the instance when its change has ended well.
+    fn desired_record(&self, addr: &Addr) -> Option<InstanceRecord> {
+        let desired = self.fleet.instances.get(addr)?;
+        let node = &self.placed.get(addr)?.node;
+        let before = match self.input.recorded.resources.get(addr) {
+            Some(Resource::Instance(before)) if before.node == *node => Some(before),
+            _ => None,
+        };
+        let site = &self.fleet.sites.get(&self.fleet.nodes.get(node)?.site)?;
+        let macs = self
+            .fleet
+            .nics_of(node)
+            .filter(|(_, nic)| nic.pxe && nic.network == site.network)
+            .map(|(_, nic)| nic.mac)
+            .collect();
+        Some(InstanceRecord {
+            desired: desired.clone(),
+            flavor: self.fleet.flavors.get(&desired.flavor)?.clone(),
+            image: self.fleet.images.get(&desired.image)?.clone(),
+            image_facts: self.input.facts.get(&desired.image)?.clone(),
+            node: node.clone(),
+            macs,
+            addresses: self.addresses.get(addr)?.clone(),
+            phase: steps::phase_of(desired.power_state),
+            disk: before.and_then(|b| b.disk.clone()),
+            phoned: before.and_then(|b| b.phoned.clone()),
+        })
+    }
+
+    fn declared_place(&self, node: &Addr) -> Option<Place<'a>> {
+        let (addr, node) = self.fleet.nodes.get_key_value(node)?;
+        let (site_addr, site) = self.fleet.sites.get_key_value(&node.site)?;
+        Some(Place {
+            addr,
+            node,
+            site_addr,
+            site,
+        })
+    }
+
+    /// The node as state knows it; the configuration's BMC wins when it still declares the node.
+    fn recorded_place(&self, node: &Addr) -> Option<Place<'a>> {
+        if let Some(place) = self.declared_place(node) {
+            return Some(place);
+        }
+        let recorded = self.input.recorded;
+        let (addr, Resource::Node(node)) = recorded.resources.get_key_value(node)? else {
+            return None;
+        };
+        let (site_addr, Resource::Site(site)) = recorded.resources.get_key_value(&node.site)?
+        else {
+            return None;
+        };
+        Some(Place {
+            addr,
+            node,
+            site_addr,
+            site,
+        })
+    }
+
+    /// Resources that state has and the configuration has not, after all instances that used them.
+    fn forget(&mut self) {
+        let releases: Vec<StepId> = self.released_by.values().copied().collect();
+        let mut gone: Vec<(&Addr, &Resource)> = self
+            .input
+            .recorded
+            .resources
+            .iter()
+            .filter(|(addr, _)| addr.kind != Kind::Instance && !self.declares(addr))
+            .collect();
+        gone.sort_by_key(|(addr, _)| std::cmp::Reverse(addr.kind));
+        for (addr, resource) in gone {
+            let step = Step::Forget { addr: addr.clone() };
+            let id = self.builder.push(addr, None, step, &releases, 60);
+            let (attributes, unchanged) = resource_attributes(Some(resource), None);
+            self.changes.push(Change {
+                addr: addr.clone(),
+                action: Action::Delete,
+                risk: Risk::InPlace,
+                node: None,
+                disk: None,
+                reasons: Vec::new(),
+                attributes,
+                unchanged,
+                steps: vec![id],
+            });
+        }
+    }
+
+    fn declares(&self, addr: &Addr) -> bool {
+        let f = self.fleet;
+        match addr.kind {
+            Kind::Network => f.networks.contains_key(addr),
+            Kind::Site => f.sites.contains_key(addr),
+            Kind::Flavor => f.flavors.contains_key(addr),
+            Kind::Image => f.images.contains_key(addr),
+            Kind::Node => f.nodes.contains_key(addr),
+            Kind::Nic => f.nics.contains_key(addr),
+            Kind::Instance => f.instances.contains_key(addr),
+        }
+    }
+
+    fn finish(mut self) -> Result<Plan, Diagnostics> {
+        if self.diagnostics.has_errors() {
+            return Err(self.diagnostics);
+        }
+        let (ordered, new_id) = match graph::order(std::mem::take(&mut self.builder.steps)) {
+            Ok(ordered) => ordered,
+            Err(knot) => {
+                let names: BTreeSet<String> = knot.iter().map(|s| s.subject.to_string()).collect();
+                let loop_text = names.into_iter().collect::<Vec<_>>().join(" -> ");
+                self.diagnostics.push(
+                    Diagnostic::error("E0606", format!("depends_on goes in a circle: {loop_text}"))
+                        .help("take one of these dependencies away"),
+                );
+                return Err(self.diagnostics);
+            }
+        };
+        for change in &mut self.changes {
+            for id in &mut change.steps {
+                *id = new_id[id.0 as usize];
+            }
+        }
+        self.changes.sort_by(|a, b| a.addr.cmp(&b.addr));
+        let touched: BTreeSet<&Addr> = ordered.iter().filter_map(|s| s.node.as_ref()).collect();
+        let reads = touched
+            .iter()
+            .filter_map(|node| {
+                Some((
+                    (*node).clone(),
+                    self.input.observed.power.get(*node)?.clone(),
+                ))
+            })
+            .collect();
+        let mut plan = Plan {
+            format: planfile::FORMAT,
+            id: String::new(),
+            intent: self.input.intent,
+            made_from: MadeFrom {
+                lineage: self.input.recorded.lineage.clone(),
+                serial: self.input.recorded.serial,
+                configuration: fingerprint(self.fleet),
+            },
+            reads,
+            images: self
+                .input
+                .facts
+                .iter()
+                .map(|(a, f)| (a.clone(), f.sha256))
+                .collect(),
+            changes: self.changes,
+            steps: ordered,
+            budgets: self
+                .fleet
+                .sites
+                .iter()
+                .map(|(addr, site)| {
+                    let budget = Budget {
+                        writes: site.limits.parallel_writes,
+                        boots: site.limits.parallel_boots,
+                    };
+                    (addr.clone(), budget)
+                })
+                .collect(),
+            warnings: self.diagnostics.iter().map(|d| d.message.clone()).collect(),
+        };
+        plan.warnings.extend(network_boot_warning(&plan));
+        plan.id = planfile::id_of(&plan);
+        Ok(plan)
+    }
+}
+
+struct Decision {
+    action: Action,
+    risk: Risk,
+    reasons: Vec<String>,
+    work: Work,
+    attributes: Vec<AttributeChange>,
+    unchanged: usize,
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    Deploy,
+    ResumeWritten,
+    InPlace(InPlace),
+}
+
+fn resource_attributes(
+    before: Option<&Resource>,
+    after: Option<&Resource>,
+) -> (Vec<AttributeChange>, usize) {
+    let inner = |r: Option<&Resource>| -> Option<serde_json::Value> {
+        r.and_then(|r| serde_json::to_value(r).ok())
+            .and_then(|mut v| v.get_mut("is").map(serde_json::Value::take))
+    };
+    diff::attributes(inner(before).as_ref(), inner(after).as_ref())
+}
+
+fn mark_forcing(attributes: &mut [AttributeChange], needs: &[Need]) {
+    for attribute in attributes {
+        let forcing = needs
+            .iter()
+            .any(|n| n.what == Effect::Redeploy && n.attribute == attribute.name);
+        if forcing {
+            attribute.forces = Some("redeploy".to_owned());
+        }
+    }
+}
+
+fn phase_reason(phase: &InstancePhase) -> Option<String> {
+    match phase {
+        InstancePhase::Deploying => {
+            Some("an earlier deployment did not come to its end".to_owned())
+        }
+        InstancePhase::Destroying => {
+            Some("an earlier destruction did not come to its end".to_owned())
+        }
+        InstancePhase::NeedsAttention(why) => Some(format!("needs attention: {why}")),
+        InstancePhase::Running | InstancePhase::Off => None,
+    }
+}
+
+fn existing_data(record: &InstanceRecord) -> String {
+    match record.desired.on_existing_data {
+        crate::model::ExistingData::Refuse => {
+            "refuses a disk with a partition table that bmctl did not write (on_existing_data = refuse)".to_owned()
+        }
+        crate::model::ExistingData::Overwrite => {
+            "whatever the disk holds is overwritten (on_existing_data = overwrite)".to_owned()
+        }
+    }
+}
+
+/// The disk by what identifies it, and its size.
+fn disk_name(node: &Node, record: &InstanceRecord) -> String {
+    match &record.disk {
+        Some(disk) => format!(
+            "serial {}, {}",
+            disk.serial,
+            crate::units::human_bytes(disk.size)
+        ),
+        None => format!("{}, {} GiB", node.root_device.describe(), node.local_gb),
+    }
+}
+
+fn network_boot_warning(plan: &Plan) -> Option<String> {
+    let count = plan
+        .steps
+        .iter()
+        .filter(|s| matches!(&s.step, Step::WriteDisk(w) if w.image_type == ImageType::Partition))
+        .count();
+    (count > 0).then(|| {
+        format!("{count} of the instances load their kernel over the network at every boot: keep `bmctl serve` running at their site")
+    })
+}
+
+/// The configuration's fingerprint: what is declared, secrets by their keyed fingerprints.
+fn fingerprint(fleet: &Fleet) -> Sha256 {
+    let mut hash = Hasher::new();
+    let mut add = |part: Result<Vec<u8>, serde_json::Error>| hash.update(part.unwrap_or_default());
+    add(serde_json::to_vec(&fleet.networks));
+    add(serde_json::to_vec(&fleet.sites));
+    add(serde_json::to_vec(&fleet.flavors));
+    add(serde_json::to_vec(&fleet.images));
+    add(serde_json::to_vec(&fleet.nodes));
+    add(serde_json::to_vec(&fleet.nics));
+    add(serde_json::to_vec(&fleet.instances));
+    Sha256(hash.finalize().into())
+}

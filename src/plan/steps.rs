@@ -1,0 +1,606 @@
+//! The recipes: which steps a change is made of, in order (design §4).
+
+use std::collections::BTreeMap;
+
+use ipnet::Ipv4Net;
+use sha2::{Digest, Sha256};
+
+use super::layout::{self, Layout, Role};
+use super::step::{
+    Bmc, BootDevice, BootTarget, ConfigDrive, DiskTarget, InstanceBoot, InterfaceConfig,
+    Persistence, PlannedStep, Step, StepId, WriteDisk,
+};
+use crate::ids::Addr;
+use crate::model::{
+    Erase, Fleet, ImageType, InstancePhase, InstanceRecord, Network, Node, PowerConfig, PowerState,
+    Resource, Site,
+};
+use crate::units::{Iqn, Mac};
+
+/// Steps being gathered; their order is where they stand until `graph::order` has seen them.
+#[derive(Default)]
+pub struct Builder {
+    pub steps: Vec<PlannedStep>,
+}
+
+/// Seconds for what only touches the store or a file.
+const LOCAL_LIMIT_S: u32 = 60;
+/// Seconds for reading an image's bytes once; a stalled disk is told apart by its own limit.
+pub const READ_LIMIT_S: u32 = 3600;
+/// Seconds for a whole write. The stall limit ends a hopeless one much earlier.
+const WRITE_LIMIT_S: u32 = 24 * 3600;
+/// Seconds a BMC may take over one exchange, retries included.
+const BMC_LIMIT_S: u32 = 60;
+/// Seconds the ramdisk may take to say goodbye.
+const REBOOT_LIMIT_S: u32 = 60;
+
+impl Builder {
+    pub fn push(
+        &mut self,
+        subject: &Addr,
+        node: Option<&Addr>,
+        step: Step,
+        after: &[StepId],
+        limit_s: u32,
+    ) -> StepId {
+        let id = StepId(u32::try_from(self.steps.len()).unwrap_or(u32::MAX));
+        let (expect, goal) = step.conditions();
+        self.steps.push(PlannedStep {
+            id,
+            subject: subject.clone(),
+            node: node.cloned(),
+            after: after.to_vec(),
+            expect,
+            goal,
+            limit_s,
+            step,
+        });
+        id
+    }
+}
+
+/// A node with what surrounds it, from the configuration or, for a node that has left it, from state.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    pub addr: &'a Addr,
+    pub node: &'a Node,
+    pub site_addr: &'a Addr,
+    pub site: &'a Site,
+}
+
+impl Place<'_> {
+    fn bmc(&self) -> Bmc {
+        match &self.node.power {
+            PowerConfig::Ipmi {
+                user,
+                cipher_suite,
+                address: _,
+                port: _,
+                password: _,
+            } => Bmc {
+                node: self.addr.clone(),
+                endpoint: self.node.power.endpoint(),
+                user: user.clone(),
+                cipher_suite: *cipher_suite,
+            },
+        }
+    }
+
+    fn target(&self, record: &InstanceRecord) -> BootTarget {
+        let address = record
+            .desired
+            .addresses
+            .iter()
+            .zip(&record.addresses)
+            .find(|(request, _)| request.network == self.site.network)
+            .map(|(_, ip)| *ip);
+        BootTarget {
+            site: self.site_addr.clone(),
+            server: self.site.address,
+            http_port: self.site.http_port,
+            bios_loader: self.site.bios_loader,
+            firmware: self.node.firmware,
+            macs: record.macs.clone(),
+            address,
+        }
+    }
+
+    fn disk(&self, record: &InstanceRecord) -> DiskTarget {
+        let (size_min, size_max) = layout::size_range(self.node.local_gb);
+        DiskTarget {
+            root_device: self.node.root_device.clone(),
+            size_min,
+            size_max,
+            serial: record.disk.as_ref().map(|d| d.serial.clone()),
+        }
+    }
+}
+
+/// A chain of steps about one instance on one node.
+struct Chain<'a> {
+    builder: &'a mut Builder,
+    instance: &'a Addr,
+    node: &'a Addr,
+    last: Vec<StepId>,
+    ids: Vec<StepId>,
+}
+
+impl Chain<'_> {
+    fn then(&mut self, step: Step, limit_s: u32) -> StepId {
+        let id = self
+            .builder
+            .push(self.instance, Some(self.node), step, &self.last, limit_s);
+        self.last = vec![id];
+        self.ids.push(id);
+        id
+    }
+}
+
+pub struct Context<'a> {
+    pub fleet: &'a Fleet,
+    pub lineage: &'a str,
+    pub serial: u64,
+    /// The step that checks each image's digest.
+    pub image_checks: &'a BTreeMap<Addr, StepId>,
+}
+
+/// The whole deployment of one instance. `record` is what will be true when it has ended.
+pub fn deploy(
+    builder: &mut Builder,
+    ctx: &Context<'_>,
+    instance: &Addr,
+    place: Place<'_>,
+    record: &InstanceRecord,
+    after: Vec<StepId>,
+) -> Vec<StepId> {
+    let limits = &place.site.limits;
+    let target = place.target(record);
+    let (node, bmc) = (place.addr, place.bmc());
+    let mut chain = Chain {
+        builder,
+        instance,
+        node,
+        last: after,
+        ids: Vec::new(),
+    };
+    let mut claimed = record.clone();
+    claimed.phase = InstancePhase::Deploying;
+    claimed.disk = None;
+    claimed.phoned = None;
+    chain.then(
+        Step::Claim {
+            instance: instance.clone(),
+            node: node.clone(),
+            record: Box::new(claimed),
+        },
+        LOCAL_LIMIT_S,
+    );
+    into_ramdisk(&mut chain, place, &target, &bmc);
+    if let Some(check) = ctx.image_checks.get(&record.desired.image) {
+        chain.last.push(*check);
+    }
+    chain.then(
+        Step::WriteDisk(Box::new(write_disk(ctx, instance, place, record))),
+        WRITE_LIMIT_S,
+    );
+    chain.then(
+        Step::BootInstance {
+            instance: instance.clone(),
+            node: node.clone(),
+            target: target.clone(),
+            boot: instance_boot(record),
+        },
+        LOCAL_LIMIT_S,
+    );
+    chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
+    chain.then(
+        Step::Reboot {
+            instance: instance.clone(),
+            node: node.clone(),
+        },
+        REBOOT_LIMIT_S,
+    );
+    finish(&mut chain, place, record, &bmc, limits.boot_timeout_s);
+    chain.ids
+}
+
+/// From a disk that has been written and verified to a running system.
+pub fn resume_written(
+    builder: &mut Builder,
+    instance: &Addr,
+    place: Place<'_>,
+    record: &InstanceRecord,
+    after: Vec<StepId>,
+) -> Vec<StepId> {
+    let limits = &place.site.limits;
+    let target = place.target(record);
+    let bmc = place.bmc();
+    let mut chain = Chain {
+        builder,
+        instance,
+        node: place.addr,
+        last: after,
+        ids: Vec::new(),
+    };
+    chain.then(Step::PowerOff { bmc: bmc.clone() }, limits.power_timeout_s);
+    chain.then(
+        Step::BootInstance {
+            instance: instance.clone(),
+            node: place.addr.clone(),
+            target,
+            boot: instance_boot(record),
+        },
+        LOCAL_LIMIT_S,
+    );
+    chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
+    chain.then(Step::PowerOn { bmc: bmc.clone() }, limits.power_timeout_s);
+    finish(&mut chain, place, record, &bmc, limits.boot_timeout_s);
+    chain.ids
+}
+
+/// A change that leaves the disk alone.
+pub fn in_place(
+    builder: &mut Builder,
+    instance: &Addr,
+    place: Place<'_>,
+    record: &InstanceRecord,
+    work: InPlace,
+    after: Vec<StepId>,
+) -> Vec<StepId> {
+    let limits = &place.site.limits;
+    let bmc = place.bmc();
+    let mut chain = Chain {
+        builder,
+        instance,
+        node: place.addr,
+        last: after,
+        ids: Vec::new(),
+    };
+    if work.boot_files {
+        chain.then(
+            Step::BootInstance {
+                instance: instance.clone(),
+                node: place.addr.clone(),
+                target: place.target(record),
+                boot: instance_boot(record),
+            },
+            LOCAL_LIMIT_S,
+        );
+    }
+    if work.power {
+        match record.desired.power_state {
+            PowerState::Off => {
+                chain.then(Step::PowerOff { bmc }, limits.power_timeout_s);
+            }
+            PowerState::On => {
+                chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
+                chain.then(Step::PowerOn { bmc }, limits.power_timeout_s);
+            }
+        }
+    }
+    let mut done = record.clone();
+    done.phase = phase_of(record.desired.power_state);
+    chain.then(
+        Step::Finish {
+            instance: instance.clone(),
+            node: place.addr.clone(),
+            record: Box::new(done),
+        },
+        LOCAL_LIMIT_S,
+    );
+    chain.ids
+}
+
+/// What an in-place change has to do besides the record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct InPlace {
+    pub boot_files: bool,
+    pub power: bool,
+}
+
+/// Taking an instance down: everything it needs is in its record.
+pub fn destroy(
+    builder: &mut Builder,
+    instance: &Addr,
+    place: Place<'_>,
+    record: &InstanceRecord,
+    after: Vec<StepId>,
+) -> Vec<StepId> {
+    let limits = &place.site.limits;
+    let target = place.target(record);
+    let (node, bmc) = (place.addr, place.bmc());
+    let mut chain = Chain {
+        builder,
+        instance,
+        node,
+        last: after,
+        ids: Vec::new(),
+    };
+    let mut going = record.clone();
+    going.phase = InstancePhase::Destroying;
+    chain.then(
+        Step::Record {
+            addr: instance.clone(),
+            resource: Box::new(Resource::Instance(Box::new(going))),
+        },
+        LOCAL_LIMIT_S,
+    );
+    // A deployment that never wrote has nothing to erase.
+    let erase = match (record.desired.erase, &record.disk) {
+        (Erase::None, _) | (_, None) => None,
+        (mode @ (Erase::Metadata | Erase::Zero), Some(_)) => Some(mode),
+    };
+    if let Some(mode) = erase {
+        into_ramdisk(&mut chain, place, &target, &bmc);
+        let disk = place.disk(record);
+        chain.then(
+            Step::EraseDisk {
+                instance: instance.clone(),
+                node: node.clone(),
+                disk,
+                mode,
+            },
+            WRITE_LIMIT_S,
+        );
+    }
+    chain.then(Step::PowerOff { bmc }, limits.power_timeout_s);
+    chain.then(
+        Step::RemoveBoot {
+            node: node.clone(),
+            target,
+        },
+        LOCAL_LIMIT_S,
+    );
+    chain.then(
+        Step::Release {
+            instance: instance.clone(),
+            node: node.clone(),
+        },
+        LOCAL_LIMIT_S,
+    );
+    chain.ids
+}
+
+/// Boot files, off, PXE once, on, and the ramdisk's first word.
+fn into_ramdisk(chain: &mut Chain<'_>, place: Place<'_>, target: &BootTarget, bmc: &Bmc) {
+    let limits = &place.site.limits;
+    // The off comes first: a machine that is still running must not fetch a script that is served once.
+    chain.then(Step::PowerOff { bmc: bmc.clone() }, limits.power_timeout_s);
+    chain.then(
+        Step::BootDeploy {
+            instance: chain.instance.clone(),
+            node: place.addr.clone(),
+            target: target.clone(),
+            ramdisk: place.site.ramdisk.clone(),
+            kernel_args: place.site.kernel_args.clone(),
+            key_lifetime_s: KEY_LIFETIME_S.max(limits.ramdisk_timeout_s),
+        },
+        LOCAL_LIMIT_S,
+    );
+    chain.then(
+        Step::SetBootDevice {
+            bmc: bmc.clone(),
+            device: BootDevice::Pxe,
+            persistence: Persistence::Once,
+            firmware: place.node.firmware,
+        },
+        BMC_LIMIT_S,
+    );
+    chain.then(Step::PowerOn { bmc: bmc.clone() }, limits.power_timeout_s);
+    chain.then(
+        Step::AwaitRamdisk {
+            instance: chain.instance.clone(),
+            node: place.addr.clone(),
+        },
+        limits.ramdisk_timeout_s,
+    );
+}
+
+/// Seconds a boot script's token may be exchanged after it was made.
+const KEY_LIFETIME_S: u32 = 30 * 60;
+
+fn finish(
+    chain: &mut Chain<'_>,
+    place: Place<'_>,
+    record: &InstanceRecord,
+    bmc: &Bmc,
+    boot_timeout_s: u32,
+) {
+    let (instance, node) = (chain.instance.clone(), chain.node.clone());
+    if record.desired.wait_for_phone_home {
+        chain.then(
+            Step::AwaitPhoneHome {
+                instance: instance.clone(),
+                node: node.clone(),
+                hostname: record.desired.hostname.clone(),
+            },
+            boot_timeout_s,
+        );
+    }
+    if record.desired.power_state == PowerState::Off {
+        chain.then(
+            Step::PowerOff { bmc: bmc.clone() },
+            place.site.limits.power_timeout_s,
+        );
+    }
+    let mut done = record.clone();
+    done.phase = phase_of(record.desired.power_state);
+    chain.then(
+        Step::Finish {
+            instance,
+            node,
+            record: Box::new(done),
+        },
+        LOCAL_LIMIT_S,
+    );
+}
+
+pub fn phase_of(power: PowerState) -> InstancePhase {
+    match power {
+        PowerState::On => InstancePhase::Running,
+        PowerState::Off => InstancePhase::Off,
+    }
+}
+
+/// A partition image has no boot loader of its own: it starts over the network for good (row P15).
+fn boot_for_good(bmc: &Bmc, place: Place<'_>, record: &InstanceRecord) -> Step {
+    let device = match record.image.kind {
+        ImageType::Partition => BootDevice::Pxe,
+        ImageType::Disk => BootDevice::Disk,
+    };
+    Step::SetBootDevice {
+        bmc: bmc.clone(),
+        device,
+        persistence: Persistence::Always,
+        firmware: place.node.firmware,
+    }
+}
+
+fn instance_boot(record: &InstanceRecord) -> InstanceBoot {
+    let (image, facts) = (&record.image, &record.image_facts);
+    match (
+        image.kind,
+        &image.kernel,
+        &image.initrd,
+        facts.kernel_sha256,
+        facts.initrd_sha256,
+    ) {
+        (
+            ImageType::Partition,
+            Some(kernel),
+            Some(initrd),
+            Some(kernel_sha256),
+            Some(initrd_sha256),
+        ) => {
+            let root = facts.fs_uuid.as_deref().unwrap_or_default();
+            InstanceBoot::Network {
+                kernel: kernel.clone(),
+                kernel_sha256,
+                initrd: initrd.clone(),
+                initrd_sha256,
+                args: format!("root=UUID={root} ro {}", image.kernel_args)
+                    .trim_end()
+                    .to_owned(),
+            }
+        }
+        _ => InstanceBoot::LocalDisk,
+    }
+}
+
+fn write_disk(
+    ctx: &Context<'_>,
+    instance: &Addr,
+    place: Place<'_>,
+    record: &InstanceRecord,
+) -> WriteDisk {
+    let seed = seed(ctx, instance, place.addr, record);
+    let id = format!("i-{}", hex::encode(&seed[..8]));
+    let layout = match record.image.kind {
+        ImageType::Partition => {
+            let mut layout =
+                layout::for_partition_image(&record.flavor, place.node.firmware, &seed);
+            keep_ephemeral(&mut layout, record);
+            layout
+        }
+        ImageType::Disk => Layout::WholeDisk {
+            config_drive_size: layout::CONFIG_DRIVE_BYTES,
+        },
+    };
+    let known_tables = record.disk.iter().filter_map(|d| d.table).collect();
+    // `seed` makes a name of hex digits, so it is always a valid one; the fallback only satisfies the types.
+    let iqn: Iqn = match format!("iqn.2026-11.org.bmctl:{id}").parse() {
+        Ok(iqn) => iqn,
+        Err(_) => unreachable!("hex digits make a valid iSCSI name"),
+    };
+    let phone_home = record
+        .desired
+        .wait_for_phone_home
+        .then(|| format!("http://{}:{}", place.site.address, place.site.http_port));
+    WriteDisk {
+        instance: instance.clone(),
+        node: place.addr.clone(),
+        disk: place.disk(record),
+        iqn,
+        image_type: record.image.kind,
+        image: record.desired.image.clone(),
+        source: record.image.source.clone(),
+        facts: record.image_facts.clone(),
+        layout,
+        config_drive: ConfigDrive {
+            instance_id: id,
+            hostname: record.desired.hostname.clone(),
+            ssh_keys: record.desired.ssh_keys.clone(),
+            user_data_fingerprint: record
+                .desired
+                .user_data
+                .as_ref()
+                .map(|u| u.fingerprint.clone()),
+            phone_home,
+            interfaces: interfaces(ctx.fleet, place.addr, record),
+        },
+        existing: record.desired.on_existing_data,
+        known_tables,
+        stall_s: place.site.limits.write_stall_s,
+    }
+}
+
+/// Keeps the ephemeral partition when asked to and when this disk was written by us before.
+fn keep_ephemeral(layout: &mut Layout, record: &InstanceRecord) {
+    if let Layout::Partitions { partitions, .. } = layout
+        && record.desired.preserve_ephemeral
+        && record.disk.is_some()
+    {
+        for partition in partitions.iter_mut().filter(|p| p.role == Role::Ephemeral) {
+            partition.keep = true;
+        }
+    }
+}
+
+/// Bytes that are the same for the same deployment and differ between any two.
+fn seed(ctx: &Context<'_>, instance: &Addr, node: &Addr, record: &InstanceRecord) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [
+        ctx.lineage,
+        &ctx.serial.to_string(),
+        &instance.to_string(),
+        &node.to_string(),
+        &record.image_facts.sha256.to_string(),
+    ] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hash.finalize().into()
+}
+
+/// Each address on a NIC of its network, no NIC twice (row P24).
+fn interfaces(fleet: &Fleet, node: &Addr, record: &InstanceRecord) -> Vec<InterfaceConfig> {
+    let mut used: Vec<Mac> = Vec::new();
+    let mut out = Vec::new();
+    for (request, ip) in record.desired.addresses.iter().zip(&record.addresses) {
+        let nic = fleet
+            .nics_of(node)
+            .map(|(_, nic)| nic)
+            .find(|nic| nic.network == request.network && !used.contains(&nic.mac));
+        let (Some(nic), Some(network)) = (nic, fleet.networks.get(&request.network)) else {
+            continue;
+        };
+        let Network {
+            cidr,
+            gateway,
+            dns,
+            vlan: _,
+            dhcp: _,
+        } = network;
+        let Ok(address) = Ipv4Net::new(*ip, cidr.prefix_len()) else {
+            continue;
+        };
+        used.push(nic.mac);
+        out.push(InterfaceConfig {
+            mac: nic.mac,
+            address,
+            gateway: *gateway,
+            dns: dns.clone(),
+        });
+    }
+    out
+}
