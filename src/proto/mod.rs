@@ -1,1 +1,3 @@
-//! (charter)
+//! L1, PURE. Protocols and on-disk forms without I/O: bytes in, bytes out, time as an argument. One folder each.
+
+pub mod disk;

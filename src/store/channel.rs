@@ -199,6 +199,35 @@ impl Store {
             .collect()
     }
 
+    /// Says that a site's services serve these entries; one that was written anew in between is left to the next round.
+    pub async fn mark_served(&self, entries: &[(Mac, BootEntry)]) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        for (mac, entry) in entries {
+            sqlx::query("UPDATE boot SET served = 1 WHERE mac = $1 AND body = $2 AND served = 0")
+                .bind(mac.to_string())
+                .bind(to_json("a boot entry", entry)?)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        self.bell.notify_waiters();
+        Ok(())
+    }
+
+    /// Whether the site's services have taken up the entries of all these MACs.
+    pub async fn is_served(&self, macs: &[Mac]) -> Result<bool, StoreError> {
+        for mac in macs {
+            let served: Option<i64> = sqlx::query_scalar("SELECT served FROM boot WHERE mac = $1")
+                .bind(mac.to_string())
+                .fetch_optional(&self.pool)
+                .await?;
+            if served != Some(1) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     pub async fn deployment(&self, id: &str) -> Result<Option<Deployment>, StoreError> {
         let row = sqlx::query("SELECT * FROM deployments WHERE id = $1")
             .bind(id)
@@ -455,7 +484,8 @@ async fn put_boot(
     let body = to_json("a boot entry", entry)?;
     for mac in &target.macs {
         sqlx::query(
-            "INSERT INTO boot VALUES ($1, $2, $3) ON CONFLICT (mac) DO UPDATE SET site = excluded.site, body = excluded.body",
+            "INSERT INTO boot (mac, site, body) VALUES ($1, $2, $3)
+             ON CONFLICT (mac) DO UPDATE SET site = excluded.site, body = excluded.body, served = 0",
         )
         .bind(mac.to_string())
         .bind(target.site.to_string())

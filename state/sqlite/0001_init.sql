@@ -45,7 +45,9 @@ CREATE INDEX journal_by_step ON journal (run, step);
 CREATE TABLE boot (
     mac  TEXT PRIMARY KEY,
     site TEXT NOT NULL,
-    body TEXT NOT NULL
+    body TEXT NOT NULL,
+    -- 1 when the site's services have taken it up.
+    served INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- One a deployment: docs/design/0001-deploy-channel.md. Token and key are sealed.

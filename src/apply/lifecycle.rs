@@ -1,0 +1,197 @@
+//! PURE. What a step's end means for state: one table for the live run and for recovery.
+
+use std::collections::BTreeMap;
+
+use crate::ids::{Addr, Kind};
+use crate::model::recorded::{InstanceRecord, Phoned, WrittenDisk};
+use crate::model::{InstancePhase, Resource};
+use crate::plan::step::{Bmc, BootTarget, Step};
+use crate::plan::{Plan, PlannedStep};
+use crate::store::StateChange;
+
+/// What an act found out that the plan could not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    Written(WrittenDisk),
+    Phoned(Phoned),
+}
+
+/// The name under which a node's BMC password is sealed.
+pub fn password_secret(node: &Addr) -> String {
+    format!("{node}/password")
+}
+
+/// The name under which an instance's user data is sealed.
+pub fn user_data_secret(instance: &Addr) -> String {
+    format!("{instance}/user_data")
+}
+
+/// How state changes when the step has ended well.
+pub fn effects(
+    step: &Step,
+    fact: Option<&Fact>,
+    state: &BTreeMap<Addr, Resource>,
+) -> Vec<StateChange> {
+    match step {
+        Step::Record { addr, resource } => vec![StateChange::Put(addr.clone(), resource.clone())],
+        Step::Forget { addr } => {
+            let mut changes = vec![StateChange::Remove(addr.clone())];
+            if addr.kind == Kind::Node {
+                changes.push(StateChange::DropSecret(password_secret(addr)));
+            }
+            changes
+        }
+        Step::Claim {
+            instance,
+            node: _,
+            record,
+        } => vec![put(instance, record)],
+        Step::WriteDisk(write) => update(&write.instance, state, |record| {
+            if let Some(Fact::Written(disk)) = fact {
+                record.disk = Some(disk.clone());
+            }
+        }),
+        Step::EraseDisk { instance, .. } => update(instance, state, |record| record.disk = None),
+        Step::AwaitPhoneHome { instance, .. } => update(instance, state, |record| {
+            if let Some(Fact::Phoned(said)) = fact {
+                record.phoned = Some(said.clone());
+            }
+        }),
+        // The plan knows what was declared; state knows what was found out on the way.
+        Step::Finish {
+            instance,
+            node: _,
+            record,
+        } => {
+            let mut done = record.as_ref().clone();
+            if let Some(Resource::Instance(so_far)) = state.get(instance) {
+                done.disk.clone_from(&so_far.disk);
+                done.phoned.clone_from(&so_far.phoned);
+            }
+            vec![put(instance, &done)]
+        }
+        Step::Release { instance, node } => vec![
+            StateChange::Remove(instance.clone()),
+            StateChange::Unclaim {
+                node: node.clone(),
+                instance: instance.clone(),
+            },
+            StateChange::DropSecret(user_data_secret(instance)),
+        ],
+        Step::CheckImage { .. }
+        | Step::BootDeploy { .. }
+        | Step::PowerOff { .. }
+        | Step::SetBootDevice { .. }
+        | Step::PowerOn { .. }
+        | Step::AwaitRamdisk { .. }
+        | Step::BootInstance { .. }
+        | Step::Reboot { .. }
+        | Step::RemoveBoot { .. } => Vec::new(),
+    }
+}
+
+fn put(instance: &Addr, record: &InstanceRecord) -> StateChange {
+    StateChange::Put(
+        instance.clone(),
+        Box::new(Resource::Instance(Box::new(record.clone()))),
+    )
+}
+
+fn update(
+    instance: &Addr,
+    state: &BTreeMap<Addr, Resource>,
+    change: impl FnOnce(&mut InstanceRecord),
+) -> Vec<StateChange> {
+    match state.get(instance) {
+        Some(Resource::Instance(record)) => {
+            let mut record = record.as_ref().clone();
+            change(&mut record);
+            vec![put(instance, &record)]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Marks an instance so that the next plan and every listing say that a person has to look.
+pub fn needs_attention(
+    subject: &Addr,
+    why: &str,
+    state: &BTreeMap<Addr, Resource>,
+) -> Vec<StateChange> {
+    update(subject, state, |record| {
+        record.phase = InstancePhase::NeedsAttention(why.to_owned())
+    })
+}
+
+/// Applies changes to the copy of state that a run carries along.
+pub fn fold(state: &mut BTreeMap<Addr, Resource>, changes: &[StateChange]) {
+    for change in changes {
+        match change {
+            StateChange::Put(addr, resource) => {
+                state.insert(addr.clone(), resource.as_ref().clone());
+            }
+            StateChange::Remove(addr) => {
+                state.remove(addr);
+            }
+            StateChange::Unclaim { .. } | StateChange::DropSecret(_) => {}
+        }
+    }
+}
+
+/// What a deployment has borrowed and gives back when one of its steps fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Returns {
+    pub node: Addr,
+    pub bmc: Bmc,
+    pub target: BootTarget,
+}
+
+/// Set for steps between the deploy boot files and the goodbye of the ramdisk; after it the disk is the instance's own and
+/// nothing is borrowed any more.
+pub fn returns(plan: &Plan, step: &PlannedStep) -> Option<Returns> {
+    let node = step.node.as_ref()?;
+    let borrowing = match &step.step {
+        Step::BootDeploy { .. }
+        | Step::AwaitRamdisk { .. }
+        | Step::WriteDisk(_)
+        | Step::EraseDisk { .. }
+        | Step::Reboot { .. } => true,
+        Step::SetBootDevice { .. } | Step::PowerOn { .. } | Step::BootInstance { .. } => {
+            plan.steps.iter().take(step.id.0 as usize).any(|s| {
+                s.subject == step.subject
+                    && s.node == step.node
+                    && matches!(s.step, Step::BootDeploy { .. })
+            })
+        }
+        Step::Record { .. }
+        | Step::Forget { .. }
+        | Step::Claim { .. }
+        | Step::CheckImage { .. }
+        | Step::PowerOff { .. }
+        | Step::AwaitPhoneHome { .. }
+        | Step::Finish { .. }
+        | Step::RemoveBoot { .. }
+        | Step::Release { .. } => false,
+    };
+    if !borrowing {
+        return None;
+    }
+    let of_node = || {
+        plan.steps
+            .iter()
+            .filter(|s| s.subject == step.subject && s.node.as_ref() == Some(node))
+    };
+    let target = of_node().find_map(|s| match &s.step {
+        Step::BootDeploy { target, .. } => Some(target.clone()),
+        _ => None,
+    })?;
+    let bmc = of_node().find_map(|s| match &s.step {
+        Step::PowerOff { bmc } | Step::PowerOn { bmc } => Some(bmc.clone()),
+        _ => None,
+    })?;
+    Some(Returns {
+        node: node.clone(),
+        bmc,
+        target,
+    })
+}

@@ -1,0 +1,257 @@
+//! PURE. What may start when: an in-degree ready queue, longest remaining path first, within budgets.
+//!
+//! A synchronous machine: told what ended, it answers what to start and what will never start. It knows no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::Addr;
+use crate::model::event::Outcome;
+use crate::plan::step::{Lane, Step};
+use crate::plan::{Plan, StepId};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Start(StepId),
+    /// Ended without having been started.
+    End(StepId, Outcome),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Waiting,
+    Ready,
+    Running,
+    Good,
+    Bad,
+}
+
+pub struct Schedule<'p> {
+    plan: &'p Plan,
+    status: Vec<Status>,
+    /// How many steps each one still waits for.
+    waits: Vec<usize>,
+    followers: Vec<Vec<usize>>,
+    /// Steps on the longest path from here to the end.
+    rank: Vec<usize>,
+    /// Ready steps, most urgent first.
+    ready: BTreeSet<(std::cmp::Reverse<usize>, usize)>,
+    site_of: BTreeMap<&'p Addr, &'p Addr>,
+    used: BTreeMap<(&'p Addr, Resource), u32>,
+    /// Nodes that hold a boot permit: from power-on to the ramdisk's first word.
+    booting: BTreeSet<&'p Addr>,
+    open: usize,
+    stopping: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Resource {
+    Write,
+    Boot,
+}
+
+/// When a site's budget is not in the plan (its configuration has gone), these hold.
+const WRITES_DEFAULT: u32 = 8;
+const BOOTS_DEFAULT: u32 = 16;
+
+impl<'p> Schedule<'p> {
+    pub fn new(plan: &'p Plan) -> Schedule<'p> {
+        let count = plan.steps.len();
+        let mut followers = vec![Vec::new(); count];
+        let mut waits = vec![0; count];
+        let mut site_of = BTreeMap::new();
+        for (at, step) in plan.steps.iter().enumerate() {
+            for before in &step.after {
+                followers[before.0 as usize].push(at);
+                waits[at] += 1;
+            }
+            match &step.step {
+                Step::BootDeploy { node, target, .. }
+                | Step::BootInstance { node, target, .. }
+                | Step::RemoveBoot { node, target } => {
+                    site_of.insert(node, &target.site);
+                }
+                Step::Record { .. }
+                | Step::Forget { .. }
+                | Step::Claim { .. }
+                | Step::CheckImage { .. }
+                | Step::PowerOff { .. }
+                | Step::SetBootDevice { .. }
+                | Step::PowerOn { .. }
+                | Step::AwaitRamdisk { .. }
+                | Step::WriteDisk(_)
+                | Step::EraseDisk { .. }
+                | Step::Reboot { .. }
+                | Step::AwaitPhoneHome { .. }
+                | Step::Finish { .. }
+                | Step::Release { .. } => {}
+            }
+        }
+        let mut rank = vec![1; count];
+        for at in (0..count).rev() {
+            let longest = followers[at].iter().map(|f| rank[*f]).max().unwrap_or(0);
+            rank[at] = longest + 1;
+        }
+        Schedule {
+            plan,
+            status: vec![Status::Waiting; count],
+            waits,
+            followers,
+            rank,
+            ready: BTreeSet::new(),
+            site_of,
+            used: BTreeMap::new(),
+            booting: BTreeSet::new(),
+            open: count,
+            stopping: false,
+        }
+    }
+
+    pub fn begin(&mut self) -> Vec<Action> {
+        for at in 0..self.status.len() {
+            if self.waits[at] == 0 {
+                self.make_ready(at);
+            }
+        }
+        self.start_what_fits()
+    }
+
+    /// Every step has ended, well or not, or will never start.
+    pub fn is_over(&self) -> bool {
+        self.open == 0
+    }
+
+    /// No step is started from here on; those that run go to their end.
+    pub fn stop(&mut self) -> Vec<Action> {
+        self.stopping = true;
+        self.ready.clear();
+        let mut out = Vec::new();
+        for at in 0..self.status.len() {
+            match self.status[at] {
+                Status::Waiting | Status::Ready => out.push(self.never(at, Outcome::NotStarted)),
+                Status::Running | Status::Good | Status::Bad => {}
+            }
+        }
+        out
+    }
+
+    pub fn finished(&mut self, id: StepId, good: bool) -> Vec<Action> {
+        let at = id.0 as usize;
+        if self.status.get(at) != Some(&Status::Running) {
+            return Vec::new();
+        }
+        self.status[at] = if good { Status::Good } else { Status::Bad };
+        self.open -= 1;
+        self.give_back(at, good);
+        let mut out = Vec::new();
+        if good {
+            for next in self.followers[at].clone() {
+                self.waits[next] -= 1;
+                if self.waits[next] == 0 && self.status[next] == Status::Waiting {
+                    self.make_ready(next);
+                }
+            }
+        } else {
+            self.block_followers(at, &mut out);
+        }
+        out.extend(self.start_what_fits());
+        out
+    }
+
+    /// A failure blocks what depends on it and nothing else (design rule 9).
+    fn block_followers(&mut self, failed: usize, out: &mut Vec<Action>) {
+        let step = &self.plan.steps[failed];
+        let by = format!("{}: {}", step.subject, step.step.title());
+        let mut stack = self.followers[failed].clone();
+        while let Some(at) = stack.pop() {
+            if self.status[at] != Status::Waiting {
+                continue;
+            }
+            out.push(self.never(at, Outcome::Blocked { by: by.clone() }));
+            stack.extend(self.followers[at].iter().copied());
+        }
+    }
+
+    fn never(&mut self, at: usize, outcome: Outcome) -> Action {
+        self.status[at] = Status::Bad;
+        self.open -= 1;
+        Action::End(self.plan.steps[at].id, outcome)
+    }
+
+    fn make_ready(&mut self, at: usize) {
+        if self.stopping {
+            return;
+        }
+        self.status[at] = Status::Ready;
+        self.ready.insert((std::cmp::Reverse(self.rank[at]), at));
+    }
+
+    fn start_what_fits(&mut self) -> Vec<Action> {
+        let mut out = Vec::new();
+        let queue: Vec<_> = self.ready.iter().copied().collect();
+        for entry in queue {
+            let at = entry.1;
+            if self.take(at) {
+                self.ready.remove(&entry);
+                self.status[at] = Status::Running;
+                out.push(Action::Start(self.plan.steps[at].id));
+            }
+        }
+        out
+    }
+
+    /// Takes the budget a step needs; false when it has to queue for it.
+    fn take(&mut self, at: usize) -> bool {
+        let step = &self.plan.steps[at];
+        let Some(node) = &step.node else { return true };
+        let resource = match (step.step.lane(), &step.step) {
+            (Lane::Free, _) => return true,
+            (Lane::Write, _) => Resource::Write,
+            (Lane::Boot, _) if self.booting.contains(node) => return true,
+            (Lane::Boot, _) => Resource::Boot,
+        };
+        let Some(site) = self.site_of.get(node).copied() else {
+            return true;
+        };
+        let budget = self.plan.budgets.get(site);
+        let limit = match resource {
+            Resource::Write => budget.map_or(WRITES_DEFAULT, |b| b.writes),
+            Resource::Boot => budget.map_or(BOOTS_DEFAULT, |b| b.boots),
+        };
+        let used = self.used.entry((site, resource)).or_insert(0);
+        if *used >= limit.max(1) {
+            return false;
+        }
+        *used += 1;
+        if resource == Resource::Boot {
+            self.booting.insert(node);
+        }
+        true
+    }
+
+    fn give_back(&mut self, at: usize, good: bool) {
+        let step = &self.plan.steps[at];
+        let Some(node) = &step.node else { return };
+        let Some(site) = self.site_of.get(node).copied() else {
+            return;
+        };
+        let resource = match step.step.lane() {
+            Lane::Free => return,
+            Lane::Write => Resource::Write,
+            Lane::Boot => {
+                // The permit goes from power-on to the wait that follows it.
+                let waits_next = good
+                    && matches!(step.step, Step::PowerOn { .. })
+                    && self.followers[at]
+                        .iter()
+                        .any(|f| matches!(self.plan.steps[*f].step, Step::AwaitRamdisk { .. }));
+                if waits_next || !self.booting.remove(node) {
+                    return;
+                }
+                Resource::Boot
+            }
+        };
+        if let Some(used) = self.used.get_mut(&(site, resource)) {
+            *used = used.saturating_sub(1);
+        }
+    }
+}

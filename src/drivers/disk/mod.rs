@@ -1,0 +1,1 @@
+//! Writing disks. One file for each way of reaching one.

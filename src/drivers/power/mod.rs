@@ -1,0 +1,1 @@
+//! Power and boot device of nodes. One file for each way of reaching a BMC.
