@@ -1,1 +1,147 @@
-//! (charter)
+//! L5, I/O. What a site's nodes talk to: DHCP and TFTP by dnsmasq, boot scripts and large files by HTTP, the deploy channel,
+//! phone home. Takes a site and the store; writes what nodes say into the store. Imports L0 to L3. Never decides about a
+//! node: what it boots stands in the store, put there by the engine.
+
+mod boot;
+mod channel;
+mod dnsmasq;
+mod files;
+mod http;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::drivers::Clock;
+use crate::ids::Addr;
+use crate::model::{DhcpMode, Network, Site};
+use crate::store::{Store, StoreError};
+
+/// Where one line about a refused or strange call goes.
+pub type Log = Arc<dyn Fn(String) + Send + Sync>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(
+        "{site}: cannot listen at {address}: {source}; is another `bmctl serve` running, and is the address this machine's?"
+    )]
+    Listen {
+        site: Addr,
+        address: String,
+        source: std::io::Error,
+    },
+    #[error("{what} {path}: {source}")]
+    File {
+        what: &'static str,
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("dnsmasq: {0}")]
+    Dnsmasq(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ServeError {
+    fn file(what: &'static str, path: &Path, source: std::io::Error) -> ServeError {
+        ServeError::File {
+            what,
+            path: path.display().to_string(),
+            source,
+        }
+    }
+}
+
+/// A site and everything its services need.
+#[derive(Clone)]
+pub struct SiteSpec {
+    pub addr: Addr,
+    pub site: Site,
+    pub network: Network,
+    /// The directory of the configuration: `ramdisk` and the images' files are relative to it.
+    pub root: PathBuf,
+    /// Readable by the user dnsmasq runs as; nothing secret but one-shot tokens of pxelinux is ever in it.
+    pub work: PathBuf,
+}
+
+/// Running services; dropped, they end.
+pub struct Services {
+    tasks: Vec<JoinHandle<()>>,
+    dnsmasq: Option<dnsmasq::Dnsmasq>,
+}
+
+impl Services {
+    /// Ends the services and removes their files.
+    pub async fn stop(mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        if let Some(dnsmasq) = self.dnsmasq.take() {
+            dnsmasq.stop().await;
+        }
+    }
+}
+
+impl Drop for Services {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+/// Whether somebody serves this site already.
+pub async fn is_served(spec: &SiteSpec) -> bool {
+    let at = (spec.site.address, spec.site.http_port);
+    let limit = std::time::Duration::from_secs(1);
+    matches!(
+        tokio::time::timeout(limit, tokio::net::TcpStream::connect(at)).await,
+        Ok(Ok(_))
+    )
+}
+
+/// Starts the services of a site. They run until stopped.
+pub async fn start(
+    spec: SiteSpec,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    log: Log,
+) -> Result<Services, ServeError> {
+    let address = format!("{}:{}", spec.site.address, spec.site.http_port);
+    let listener = TcpListener::bind(&address)
+        .await
+        .map_err(|source| ServeError::Listen {
+            site: spec.addr.clone(),
+            address,
+            source,
+        })?;
+    files::prepare(&spec)?;
+    let dnsmasq = match spec.site.dhcp {
+        DhcpMode::Managed => Some(dnsmasq::Dnsmasq::start(&spec, log.clone()).await?),
+        DhcpMode::External => None,
+    };
+    let hup = dnsmasq.as_ref().map(dnsmasq::Dnsmasq::handle);
+    let sync = tokio::spawn(files::keep_in_step(
+        spec.clone(),
+        store.clone(),
+        hup,
+        log.clone(),
+    ));
+    let app = http::router(http::Shared {
+        spec,
+        store,
+        clock,
+        log: log.clone(),
+    });
+    let server = tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, app).await {
+            log(format!("HTTP service ended: {error}"));
+        }
+    });
+    Ok(Services {
+        tasks: vec![sync, server],
+        dnsmasq,
+    })
+}

@@ -1,0 +1,225 @@
+//! dnsmasq, supervised: DHCP and TFTP of one site.
+
+use std::fmt::Write;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::{Log, ServeError, SiteSpec, files};
+use crate::model::BiosLoader;
+
+/// A running dnsmasq that is started again when it ends by itself.
+pub struct Dnsmasq {
+    handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+/// Tells dnsmasq to read the host file again.
+#[derive(Clone)]
+pub struct Handle {
+    pid: Arc<AtomicI32>,
+}
+
+impl Handle {
+    /// A deleted host is forgotten only because the whole file is read again.
+    pub fn reread(&self) -> Result<(), ServeError> {
+        let Some(pid) = Pid::from_raw(self.pid.load(Ordering::Acquire)) else {
+            // It is being started and will read the file as it stands.
+            return Ok(());
+        };
+        kill_process(pid, Signal::HUP).map_err(|e| {
+            ServeError::Dnsmasq(format!("cannot be told to read its hosts again: {e}"))
+        })
+    }
+}
+
+/// How long dnsmasq has to show that it stays: a wrong option or a taken port ends it at once.
+const SETTLE: Duration = Duration::from_millis(300);
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+impl Dnsmasq {
+    pub async fn start(spec: &SiteSpec, log: Log) -> Result<Dnsmasq, ServeError> {
+        let config = spec.work.join("dnsmasq.conf");
+        std::fs::write(&config, configuration(spec))
+            .map_err(|e| ServeError::file("file", &config, e))?;
+        let pid = Arc::new(AtomicI32::new(0));
+        let mut child = spawn(spec)?;
+        tokio::time::sleep(SETTLE).await;
+        if let Ok(Some(status)) = child.try_wait() {
+            let mut said = String::new();
+            if let Some(mut err) = child.stderr.take() {
+                let _ = tokio::io::AsyncReadExt::read_to_string(&mut err, &mut said).await;
+            }
+            return Err(ServeError::Dnsmasq(format!(
+                "ended at once ({status}): {}",
+                said.trim()
+            )));
+        }
+        note(&pid, &child);
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(supervise(spec.clone(), child, pid.clone(), stopped, log));
+        Ok(Dnsmasq {
+            handle: Handle { pid },
+            stop: Some(stop),
+            task,
+        })
+    }
+
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    pub async fn stop(mut self) {
+        if let Some(stop) = self.stop.take() {
+            // The supervisor may have ended already; then there is nothing to stop.
+            let _ = stop.send(());
+        }
+        let _ = self.task.await;
+    }
+}
+
+fn note(pid: &AtomicI32, child: &Child) {
+    let id = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .unwrap_or(0);
+    pid.store(id, Ordering::Release);
+}
+
+fn spawn(spec: &SiteSpec) -> Result<Child, ServeError> {
+    Command::new("dnsmasq")
+        .arg("--keep-in-foreground")
+        .arg(format!(
+            "--conf-file={}",
+            spec.work.join("dnsmasq.conf").display()
+        ))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|e| {
+            ServeError::Dnsmasq(format!(
+                "cannot be started: {e}; install the package dnsmasq-base"
+            ))
+        })
+}
+
+async fn supervise(
+    spec: SiteSpec,
+    mut child: Child,
+    pid: Arc<AtomicI32>,
+    mut stopped: oneshot::Receiver<()>,
+    log: Log,
+) {
+    loop {
+        tokio::select! {
+            _ = &mut stopped => {
+                // kill_on_drop covers the case where it cannot be killed here.
+                let _ = child.kill().await;
+                return;
+            }
+            status = child.wait() => {
+                pid.store(0, Ordering::Release);
+                log(format!("dnsmasq of {} ended ({status:?}) and is started again", spec.addr));
+                tokio::time::sleep(RESTART_PAUSE).await;
+                match spawn(&spec) {
+                    Ok(next) => {
+                        note(&pid, &next);
+                        child = next;
+                    }
+                    Err(error) => {
+                        log(error.to_string());
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// DHCP for the site's network: addresses for everybody in range, boot files for MACs the engine has named (row S0.6 gave
+/// them to any machine).
+fn configuration(spec: &SiteSpec) -> String {
+    let (site, network) = (&spec.site, &spec.network);
+    let mut out = String::new();
+    let mut line = |text: String| {
+        let _ = writeln!(out, "{text}");
+    };
+    line("port=0".into());
+    line("no-resolv".into());
+    line("bind-interfaces".into());
+    line(format!("listen-address={}", site.address));
+    line("user=nobody".into());
+    line("group=nogroup".into());
+    line(format!(
+        "pid-file={}",
+        spec.work.join("dnsmasq.pid").display()
+    ));
+    line(format!(
+        "dhcp-leasefile={}",
+        spec.work.join("leases").display()
+    ));
+    line(format!(
+        "log-facility={}",
+        spec.work.join("dnsmasq.log").display()
+    ));
+    line("log-dhcp".into());
+    line("enable-tftp".into());
+    line(format!("tftp-root={}", files::tftp_root(spec).display()));
+    line("dhcp-authoritative".into());
+    line("no-ping".into());
+    line(format!(
+        "dhcp-hostsfile={}",
+        files::hosts_file(spec).display()
+    ));
+    let mask = network.cidr.netmask();
+    match network.dhcp {
+        Some(range) => line(format!(
+            "dhcp-range={},{},{mask},10m",
+            range.start, range.end
+        )),
+        None => line(format!(
+            "dhcp-range={},static,{mask},10m",
+            network.cidr.network()
+        )),
+    }
+    match network.gateway {
+        Some(gateway) => line(format!("dhcp-option=option:router,{gateway}")),
+        None => line("dhcp-option=option:router".into()),
+    }
+    if network.dns.is_empty() {
+        line("dhcp-option=option:dns-server".into());
+    } else {
+        let servers: Vec<String> = network.dns.iter().map(ToString::to_string).collect();
+        line(format!(
+            "dhcp-option=option:dns-server,{}",
+            servers.join(",")
+        ));
+    }
+    line("dhcp-match=set:ipxe,175".into());
+    // RFC 4578: 0 is BIOS, 7 and 9 are UEFI on x86-64.
+    line("dhcp-match=set:bios,option:client-arch,0".into());
+    line("dhcp-match=set:uefi,option:client-arch,7".into());
+    line("dhcp-match=set:uefi,option:client-arch,9".into());
+    let script = format!("http://{}:{}/boot.ipxe", site.address, site.http_port);
+    match site.bios_loader {
+        BiosLoader::Ipxe => {
+            line(format!("dhcp-boot=tag:known,tag:ipxe,{script}"));
+            line("dhcp-boot=tag:known,tag:!ipxe,tag:bios,undionly.kpxe".into());
+        }
+        BiosLoader::Pxelinux => {
+            line("dhcp-boot=tag:known,tag:bios,pxelinux.0".into());
+            line(format!("dhcp-boot=tag:known,tag:!bios,tag:ipxe,{script}"));
+        }
+    }
+    line("dhcp-boot=tag:known,tag:!ipxe,tag:uefi,snponly.efi".into());
+    out
+}
