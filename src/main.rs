@@ -1,1 +1,7 @@
-fn main() {}
+//! argv to cli to exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bmctl::cli::main()
+}

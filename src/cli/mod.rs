@@ -1,1 +1,193 @@
-//! (charter)
+//! L6. The command line: one file for each command, holding its arguments and its help.
+//!
+//! Takes argv; calls the layers below; the only layer that writes to the terminal, through [`out::Out`]. Decides nothing
+//! about machines.
+
+mod apply;
+mod completions;
+mod context;
+mod exit;
+mod facts;
+mod image;
+mod key;
+mod look;
+mod out;
+mod plan;
+mod power;
+mod rack;
+mod ramdisk;
+mod report;
+mod serve;
+mod show;
+mod sources;
+mod state;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+pub use exit::Exit;
+use out::Out;
+
+/// Declarative reconciler for bare metal: plan in a review, apply in CI.
+#[derive(Debug, Parser)]
+#[command(name = "bmctl", version, max_term_width = 100, after_help = exit::HELP)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Global {
+    /// Run as if started in DIR, which holds the configuration
+    #[arg(short = 'C', long = "chdir", value_name = "DIR", default_value = ".", global = true, hide_default_value = true)]
+    dir: PathBuf,
+    /// When to use colours
+    #[arg(long, value_enum, default_value_t = When::Auto, global = true, hide_default_value = true)]
+    color: When,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what apply would do, down to the step and the data it destroys
+    Plan(plan::Args),
+    /// Carry out a plan
+    Apply(apply::Args),
+    /// Take down everything that state records
+    Destroy(apply::DestroyArgs),
+    /// Show the recorded fleet, or a plan file
+    Show(show::Args),
+    /// Check the configuration without looking at state or machines
+    Validate(validate::Args),
+    /// Look into the state
+    State(state::Args),
+    /// Look at and change the power of nodes
+    Power(power::Args),
+    /// Serve DHCP, TFTP, boot scripts and the deploy channel of the sites
+    Serve(serve::Args),
+    /// A virtual rack of real protocols, to rehearse changes on
+    Rack(rack::Args),
+    /// The deploy ramdisk
+    Ramdisk(ramdisk::Args),
+    /// Images
+    Image(image::Args),
+    /// Print completions for a shell
+    Completions(completions::Args),
+    /// Write manual pages
+    Man(completions::ManArgs),
+}
+
+/// Runs the program on its real arguments.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output and are no error. Nothing can be done about a closed terminal.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let out = Out::new(cli.global.color);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            out.error(&format!("starting: {error}"));
+            return Exit::Error.into();
+        }
+    };
+    let exit = runtime.block_on(run(cli, &out));
+    // Blocking reads of a terminal or of a large file must not hold the end up.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    exit.into()
+}
+
+async fn run(cli: Cli, out: &Out) -> Exit {
+    let global = &cli.global;
+    let result = match cli.command {
+        Command::Plan(args) => plan::run(global, args, out).await,
+        Command::Apply(args) => apply::run(global, args, out).await,
+        Command::Destroy(args) => apply::destroy(global, args, out).await,
+        Command::Show(args) => show::run(global, args, out).await,
+        Command::Validate(args) => validate::run(global, args, out),
+        Command::State(args) => state::run(global, args, out).await,
+        Command::Power(args) => power::run(global, args, out).await,
+        Command::Serve(args) => serve::run(global, args, out).await,
+        Command::Rack(args) => rack::run(global, args, out).await,
+        Command::Ramdisk(args) => ramdisk::run(global, args, out),
+        Command::Image(args) => image::run(global, args, out),
+        Command::Completions(args) => completions::run(args, out, Cli::command()),
+        Command::Man(args) => completions::man(args, out, Cli::command()),
+    };
+    result.unwrap_or_else(|failure| {
+        failure.tell(out);
+        failure.exit
+    })
+}
+
+/// Why a command did not do what was asked, and the exit code that says so.
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, message: impl Into<String>) -> Failure {
+        Failure { exit, message: message.into() }
+    }
+
+    /// The reasons have been shown already.
+    fn told(exit: Exit) -> Failure {
+        Failure { exit, message: String::new() }
+    }
+
+    fn tell(&self, out: &Out) {
+        if !self.message.is_empty() {
+            out.error(&self.message);
+        }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::new(Exit::Error, chain(&error))
+    }
+}
+
+/// An error with its sources, on one line; a source that its parent repeats is left out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let said = source.to_string();
+        if !text.contains(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = source.source();
+    }
+    text
+}
+
+type CommandResult = Result<Exit, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
+}

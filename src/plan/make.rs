@@ -688,6 +688,11 @@ impl<'a> Maker<'a> {
             warnings: self.diagnostics.iter().map(|d| d.message.clone()).collect(),
         };
         plan.warnings.extend(network_boot_warning(&plan));
+        for (node, seen) in &plan.reads {
+            if let PowerSeen::Unknown(why) = seen {
+                plan.warnings.push(format!("power of {node} is unknown: {why}"));
+            }
+        }
         plan.id = planfile::id_of(&plan);
         Ok(plan)
     }
@@ -779,7 +784,7 @@ fn network_boot_warning(plan: &Plan) -> Option<String> {
 }
 
 /// The configuration's fingerprint: what is declared, secrets by their keyed fingerprints.
-fn fingerprint(fleet: &Fleet) -> Sha256 {
+pub fn fingerprint(fleet: &Fleet) -> Sha256 {
     let mut hash = Hasher::new();
     let mut add = |part: Result<Vec<u8>, serde_json::Error>| hash.update(part.unwrap_or_default());
     add(serde_json::to_vec(&fleet.networks));

@@ -1,1 +1,3 @@
 //! Power and boot device of nodes. One file for each way of reaching a BMC.
+
+pub mod ipmi;

@@ -1,0 +1,276 @@
+//! `bmctl apply` and `bmctl destroy`
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::context::{self, PlanArgs, Session};
+use super::out::Out;
+use super::report::{Reporter, Style};
+use super::{CommandResult, Exit, Failure, Global, plan as plan_command};
+use crate::apply::{self, ApplyError, Request, Run, Summary};
+use crate::ids::Addr;
+use crate::model::{Recorded, Resource};
+use crate::plan::render::{Steps, View, render};
+use crate::plan::{Intent, Plan, Step};
+use crate::serve::{self, Services, SiteSpec};
+use crate::store::StoreError;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A saved plan; without it, plan now and ask
+    #[arg(value_name = "PLAN")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct DestroyArgs {
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Do not ask
+    #[arg(long)]
+    auto_approve: bool,
+    /// Print events as JSON, one a line
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
+    carry_out(global, args.common, args.file, Intent::Apply, out).await
+}
+
+pub async fn destroy(global: &Global, args: DestroyArgs, out: &Out) -> CommandResult {
+    carry_out(global, args.common, None, Intent::Destroy, out).await
+}
+
+async fn carry_out(global: &Global, args: Common, file: Option<PathBuf>, intent: Intent, out: &Out) -> CommandResult {
+    let configured = context::configure(global, &args.plan.config, out)?;
+    let session = Session::open(configured, args.plan.sim.as_ref()).await?;
+    let saved = file.as_deref().map(plan_command::load).transpose()?;
+    let _lock = session.store.lock_for_apply(&holder()).map_err(refused)?;
+    for line in apply::settle(&session.store, &session.drivers).await? {
+        out.note(&format!("recovery: {line}"));
+    }
+    let plan = match saved {
+        Some(plan) => plan,
+        None => session.plan(intent, args.plan.refresh, out).await?,
+    };
+    plan_command::check(&plan)?;
+    if !args.json {
+        out.print(&render(&plan, View { color: out.color(), steps: Steps::Shown }));
+    }
+    if plan.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let approved = args.auto_approve || file.is_some() || args.plan.sim.is_some();
+    if !approved && !confirm(intent, out)? {
+        return Ok(Exit::Declined);
+    }
+    check_configuration(&session, &plan, file.is_some())?;
+    session.seal().await?;
+    let style = if args.json { Style::Json } else { Style::choose() };
+    let reporter = Reporter::new(style, *out);
+    let services = match session.world {
+        Some(_) => Vec::new(),
+        None => start_services(&session, &plan, &reporter).await?,
+    };
+    let ended = execute(&session, &plan, &reporter, out).await;
+    for service in services {
+        service.stop().await;
+    }
+    reporter.close();
+    let (summary, interrupted) = ended?;
+    tell(&summary, &plan, out, args.json);
+    Ok(if summary.failed + summary.blocked > 0 {
+        Exit::Incomplete
+    } else if interrupted || summary.not_started > 0 {
+        Exit::Interrupted
+    } else {
+        Exit::Done
+    })
+}
+
+fn refused(error: StoreError) -> Failure {
+    let exit = match error {
+        StoreError::Locked { .. } => Exit::Locked,
+        _ => Exit::Error,
+    };
+    Failure::new(exit, error.to_string())
+}
+
+/// Who holds the lock: what another user needs to find this process.
+fn holder() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("process {} on {host}", std::process::id())
+}
+
+/// A saved plan names where credentials come from; the configuration that has them must be the one it was made from.
+fn check_configuration(session: &Session, plan: &Plan, saved: bool) -> Result<(), Failure> {
+    if !saved || plan.intent == Intent::Destroy {
+        return Ok(());
+    }
+    let found = crate::plan::make::fingerprint(session.configured.fleet());
+    if found == plan.made_from.configuration {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::Stale,
+        "the configuration is not the one the plan was made from (expected its fingerprint to be the same); plan again",
+    ))
+}
+
+fn confirm(intent: Intent, out: &Out) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(
+            Exit::Declined,
+            "nobody can be asked: standard input is not a terminal; use --auto-approve, or apply a saved plan",
+        ));
+    }
+    let what = match intent {
+        Intent::Apply => "carry this out",
+        Intent::Destroy => "destroy all of this",
+    };
+    out.print(&format!("\nShall bmctl {what}? Only `yes` is taken as yes: "));
+    let _ = std::io::stdout().flush();
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    let yes = answer.trim() == "yes";
+    if !yes {
+        out.line("Nothing was done.");
+    }
+    Ok(yes)
+}
+
+async fn execute(session: &Session, plan: &Plan, reporter: &Reporter, out: &Out) -> Result<(Summary, bool), Failure> {
+    let random = crate::drivers::agent::random_key()?;
+    let run = Run {
+        id: format!("r-{}", hex::encode(&random.expose()[..6])),
+        plan,
+        store: &session.store,
+        drivers: session.drivers.clone(),
+    };
+    let mut report = |event| reporter.event(&event);
+    if let Some(world) = &session.world {
+        world.learn(plan);
+        let summary = apply::simulate(&run, world, &mut report).await.map_err(stale)?;
+        return Ok((summary, false));
+    }
+    let (sender, requests) = mpsc::channel(4);
+    let interrupted = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let seen = interrupted.clone();
+    let notes = *out;
+    let watch = async move {
+        // Without a handler Ctrl-C ends the process at once, which the next apply survives too.
+        if tokio::signal::ctrl_c().await.is_ok() {
+            seen.store(true, std::sync::atomic::Ordering::Relaxed);
+            notes.note("\nInterrupted: running steps go to their end, none is started. Once more to abort.");
+            let _ = sender.send(Request::Stop).await;
+            let _ = tokio::signal::ctrl_c().await;
+        } else {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        summary = run.execute(requests, &mut report) => {
+            let summary = summary.map_err(stale)?;
+            Ok((summary, interrupted.load(std::sync::atomic::Ordering::Relaxed)))
+        }
+        () = watch => Err(Failure::new(
+            Exit::Interrupted,
+            "aborted: what was running is unknown; the next apply looks at it first and goes on from there",
+        )),
+    }
+}
+
+fn stale(error: ApplyError) -> Failure {
+    let exit = match error {
+        ApplyError::Stale { .. } | ApplyError::OtherState { .. } => Exit::Stale,
+        ApplyError::Store(_) | ApplyError::Audit(_) => Exit::Error,
+    };
+    Failure::new(exit, error.to_string())
+}
+
+/// Boot services of every site the plan needs and nobody serves: the smallest set-up is one command.
+async fn start_services(session: &Session, plan: &Plan, reporter: &Reporter) -> Result<Vec<Services>, Failure> {
+    let recorded = session.store.recorded().await?;
+    let mut out = Vec::new();
+    for (addr, spec) in sites_of(session, plan, &recorded) {
+        if serve::is_served(&spec).await {
+            continue;
+        }
+        let log = reporter.log(addr);
+        let services = serve::start(spec, session.store.clone(), session.drivers.clock.clone(), log).await?;
+        out.push(services);
+    }
+    Ok(out)
+}
+
+fn sites_of(session: &Session, plan: &Plan, recorded: &Recorded) -> BTreeMap<Addr, SiteSpec> {
+    let mut out = BTreeMap::new();
+    for step in &plan.steps {
+        let (Step::BootDeploy { target, .. } | Step::BootInstance { target, .. }) = &step.step else { continue };
+        if out.contains_key(&target.site) {
+            continue;
+        }
+        if let Some(spec) = site_spec(session, recorded, &target.site) {
+            out.insert(target.site.clone(), spec);
+        }
+    }
+    out
+}
+
+/// A site as declared or, when it has left the configuration, as recorded.
+pub fn site_spec(session: &Session, recorded: &Recorded, addr: &Addr) -> Option<SiteSpec> {
+    let fleet = session.configured.fleet();
+    let site = fleet.sites.get(addr).cloned().or_else(|| match recorded.resources.get(addr) {
+        Some(Resource::Site(site)) => Some(site.clone()),
+        _ => None,
+    })?;
+    let network = fleet.networks.get(&site.network).cloned().or_else(|| match recorded.resources.get(&site.network) {
+        Some(Resource::Network(network)) => Some(network.clone()),
+        _ => None,
+    })?;
+    Some(SiteSpec {
+        work: work_dir(&session.state_dir, addr),
+        addr: addr.clone(),
+        site,
+        network,
+        root: session.configured.root.clone(),
+    })
+}
+
+/// Outside the state directory: dnsmasq reads it as another user, and the state directory is closed to all others.
+fn work_dir(state: &Path, site: &Addr) -> PathBuf {
+    let digest = Sha256::digest(format!("{}\n{site}", state.display()));
+    PathBuf::from("/run/bmctl").join(hex::encode(&digest[..8]))
+}
+
+/// The end report: done, already done, failed and blocked, each failure with its reason.
+fn tell(summary: &Summary, plan: &Plan, out: &Out, json: bool) {
+    if json {
+        return;
+    }
+    let Summary { done, already_done, failed, blocked, not_started, failures } = summary;
+    out.line(&format!(
+        "\nApply of plan {}: {done} done, {already_done} already done, {failed} failed, {blocked} blocked, {not_started} not started.",
+        &plan.id.get(..12).unwrap_or_default()
+    ));
+    for (subject, step, why) in failures {
+        out.error(&format!("{subject}: {step}: {why}"));
+    }
+    if failed + blocked > 0 {
+        out.line("What failed is not undone: mend the cause and apply again; what is done is not done again.");
+    }
+}

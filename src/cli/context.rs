@@ -1,0 +1,243 @@
+//! What most commands start from: the configuration, the state, the key, the drivers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::out::Out;
+use super::sources::FsSources;
+use super::{Exit, Failure, Global, facts, key, look};
+use crate::apply::WallClock;
+use crate::apply::lifecycle::password_secret;
+use crate::config::{self, Loaded, StateBackend, VariableInput, VariableOrigin};
+use crate::drivers::agent::{StoreAgent, StoreBoot};
+use crate::drivers::image::facts::FileImages;
+use crate::drivers::ledger::StoreLedger;
+use crate::drivers::sim::{self, Faults, World};
+use crate::drivers::{Clock, Drivers, disk, power};
+use crate::ids::Addr;
+use crate::model::{Fleet, ImageFacts, Node, Observed, PowerConfig, Recorded, Resource};
+use crate::plan::{self, Bmc, Intent, Plan, PlanInput};
+use crate::secret::{Key32, Secret};
+use crate::store::{Sealer, Store};
+
+/// Arguments of every command that evaluates the configuration.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ConfigArgs {
+    /// Set a variable: NAME=VALUE (may be given again)
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    vars: Vec<String>,
+    /// Read variables from FILE (may be given again)
+    #[arg(long = "var-file", value_name = "FILE")]
+    var_files: Vec<PathBuf>,
+}
+
+/// Arguments of every command that plans.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Do not look at the machines
+    #[arg(long = "refresh", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, hide_default_value = true)]
+    pub refresh: bool,
+    /// Simulate: no machine is touched, state is kept apart under .bmctl/sim (such as seed=7,loss=0.05)
+    #[arg(long, value_name = "FAULTS")]
+    pub sim: Option<Faults>,
+}
+
+/// The configuration, evaluated without mistakes.
+pub struct Configured {
+    pub loaded: Loaded,
+    pub root: PathBuf,
+    pub key: Key32,
+}
+
+impl Configured {
+    pub fn fleet(&self) -> &Fleet {
+        &self.loaded.fleet
+    }
+}
+
+/// Prefix of variables given by the environment.
+const VARIABLE_PREFIX: &str = "BMCTL_VAR_";
+
+/// Reads and evaluates the configuration; its mistakes are shown here.
+pub fn configure(global: &Global, args: &ConfigArgs, out: &Out) -> Result<Configured, Failure> {
+    let root = std::fs::canonicalize(&global.dir)
+        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))?;
+    let key = key::sealing_key()?;
+    let sources = FsSources { root: root.clone(), key: key.clone() };
+    let loaded = config::load(".", &variables(args)?, &sources);
+    out.diagnostics(&loaded.diagnostics, &loaded.sources);
+    if loaded.diagnostics.has_errors() {
+        return Err(Failure::told(Exit::Error));
+    }
+    Ok(Configured { loaded, root, key })
+}
+
+/// From the environment first, then files and flags; a later one wins.
+pub fn variables(args: &ConfigArgs) -> Result<Vec<VariableInput>, Failure> {
+    let mut out = Vec::new();
+    let mut from_env: Vec<(String, String)> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter_map(|(name, value)| Some((name.strip_prefix(VARIABLE_PREFIX)?.to_owned(), value)))
+        .collect();
+    from_env.sort();
+    for (name, text) in from_env {
+        out.push(VariableInput { name, text, origin: VariableOrigin::Env });
+    }
+    for path in &args.var_files {
+        let text = std::fs::read_to_string(path).map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))?;
+        let origin = VariableOrigin::File { path: path.display().to_string() };
+        out.push(VariableInput { name: String::new(), text, origin });
+    }
+    for pair in &args.vars {
+        let (name, text) = pair
+            .split_once('=')
+            .ok_or_else(|| Failure::new(Exit::Usage, "--var: expected NAME=VALUE; `=` is missing"))?;
+        out.push(VariableInput { name: name.to_owned(), text: text.to_owned(), origin: VariableOrigin::Flag });
+    }
+    Ok(out)
+}
+
+/// State and everything that hangs on it.
+pub struct Session {
+    pub configured: Configured,
+    pub store: Store,
+    pub state_dir: PathBuf,
+    pub drivers: Drivers,
+    pub world: Option<Arc<World>>,
+}
+
+/// The directory of the state; a simulation has its own.
+pub fn state_dir(root: &Path, backend: &StateBackend, simulated: bool) -> Result<PathBuf, Failure> {
+    match backend {
+        _ if simulated => Ok(root.join(".bmctl/sim")),
+        StateBackend::Sqlite { path: None } => Ok(root.join(".bmctl")),
+        StateBackend::Sqlite { path: Some(path) } => Ok(root.join(path)),
+        StateBackend::Postgres { .. } => Err(Failure::new(
+            Exit::Error,
+            "state \"postgres\": this version keeps state in SQLite only; use state \"sqlite\" {}",
+        )),
+    }
+}
+
+pub async fn open_store(root: &Path, backend: &StateBackend, key: &Key32, simulated: bool) -> Result<(Store, PathBuf), Failure> {
+    let dir = state_dir(root, backend, simulated)?;
+    let store = Store::open(&dir, Sealer::new(key.clone())).await?;
+    Ok((store, dir))
+}
+
+impl Session {
+    pub async fn open(configured: Configured, faults: Option<&Faults>) -> Result<Session, Failure> {
+        let backend = &configured.loaded.settings.state;
+        let (store, state_dir) = open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
+        let (drivers, world) = match faults {
+            Some(faults) => {
+                let world = World::new(faults.clone(), 0);
+                (sim::drivers(&world), Some(world))
+            }
+            None => (real_drivers(&store, &configured.root).await?, None),
+        };
+        Ok(Session { configured, store, state_dir, drivers, world })
+    }
+
+    /// Looks, then plans. What would be touched is found by planning once without having looked.
+    pub async fn plan(&self, intent: Intent, refresh: bool, out: &Out) -> Result<Plan, Failure> {
+        let recorded = self.store.recorded().await?;
+        let fleet = self.configured.fleet();
+        let facts = match intent {
+            Intent::Apply => facts::gather(&self.configured.root, &self.state_dir, fleet)?,
+            Intent::Destroy => BTreeMap::new(),
+        };
+        let blind = self.make(&recorded, &Observed::default(), &facts, intent, out)?;
+        if !refresh || self.world.is_some() {
+            return Ok(blind);
+        }
+        let observed = self.look(&recorded, &blind).await?;
+        if observed.power.is_empty() {
+            return Ok(blind);
+        }
+        self.make(&recorded, &observed, &facts, intent, out)
+    }
+
+    fn make(
+        &self,
+        recorded: &Recorded,
+        observed: &Observed,
+        facts: &BTreeMap<Addr, ImageFacts>,
+        intent: Intent,
+        out: &Out,
+    ) -> Result<Plan, Failure> {
+        let input = PlanInput { fleet: self.configured.fleet(), recorded, observed, facts, intent };
+        plan::make(&input).map_err(|diagnostics| {
+            out.diagnostics(&diagnostics, &self.configured.loaded.sources);
+            Failure::told(Exit::Error)
+        })
+    }
+
+    /// The power of nodes that carry an instance or that the plan would touch.
+    async fn look(&self, recorded: &Recorded, plan: &Plan) -> Result<Observed, Failure> {
+        let mut wanted: BTreeSet<&Addr> = plan.steps.iter().filter_map(|s| s.node.as_ref()).collect();
+        for resource in recorded.resources.values() {
+            if let Resource::Instance(record) = resource {
+                wanted.insert(&record.node);
+            }
+        }
+        let mut nodes = Vec::new();
+        for addr in wanted {
+            let declared = self.configured.fleet().nodes.get(addr);
+            let recorded_node = match recorded.resources.get(addr) {
+                Some(Resource::Node(node)) => Some(node.as_ref()),
+                _ => None,
+            };
+            let Some(node) = declared.or(recorded_node) else { continue };
+            let password = match declared {
+                Some(node) => node.power.password().text.clone(),
+                None => self.store.secret(&password_secret(addr)).await.unwrap_or_default(),
+            };
+            nodes.push((bmc_of(addr, node), password));
+        }
+        let power: Arc<dyn crate::drivers::PowerLook> = self.drivers.power.clone();
+        Ok(look::look(power, nodes).await)
+    }
+
+    /// Credentials and user data of the configuration go into the store, sealed, before the first step.
+    pub async fn seal(&self) -> Result<(), Failure> {
+        let fleet = self.configured.fleet();
+        let mut secrets: Vec<(String, Secret)> = Vec::new();
+        for (addr, node) in &fleet.nodes {
+            secrets.push((password_secret(addr), node.power.password().text.clone()));
+        }
+        for (addr, instance) in &fleet.instances {
+            if let Some(data) = &instance.user_data {
+                secrets.push((crate::apply::lifecycle::user_data_secret(addr), data.text.clone()));
+            }
+        }
+        Ok(self.store.put_secrets(&secrets).await?)
+    }
+}
+
+pub fn bmc_of(addr: &Addr, node: &Node) -> Bmc {
+    match &node.power {
+        PowerConfig::Ipmi { user, cipher_suite, address: _, port: _, password: _ } => Bmc {
+            node: addr.clone(),
+            endpoint: node.power.endpoint(),
+            user: user.clone(),
+            cipher_suite: *cipher_suite,
+        },
+    }
+}
+
+async fn real_drivers(store: &Store, root: &Path) -> Result<Drivers, Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(WallClock);
+    Ok(Drivers {
+        power: Arc::new(power::ipmi::Ipmi::open().await?),
+        agent: Arc::new(StoreAgent { store: store.clone(), clock: clock.clone() }),
+        boot: Arc::new(StoreBoot { store: store.clone() }),
+        disk: Arc::new(disk::iscsi::IscsiDisk { root: root.to_owned() }),
+        images: Arc::new(FileImages { root: root.to_owned() }),
+        ledger: Arc::new(StoreLedger { store: store.clone(), clock: clock.clone() }),
+        clock,
+    })
+}

@@ -1,0 +1,48 @@
+//! Exit codes: a promise to scripts.
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done,
+    /// An error: nothing, or not everything, was done.
+    Error,
+    /// `--detailed-exitcode`: there are changes.
+    Changes,
+    /// Apply ended and some steps failed; the others are done.
+    Incomplete,
+    /// Another apply holds the state.
+    Locked,
+    /// The plan is not for this state any more.
+    Stale,
+    /// The user said no.
+    Declined,
+    /// The arguments are wrong.
+    Usage,
+    /// Stopped by Ctrl-C.
+    Interrupted,
+    /// `rack exec`: what the program said.
+    Program(u8),
+}
+
+pub const HELP: &str = "Exit codes: 0 done or nothing to do; 1 error; 2 changes (--detailed-exitcode); 3 apply ended with failures;
+4 another apply holds the state; 5 the plan is stale; 6 not confirmed; 64 wrong usage; 130 interrupted.";
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Error => 1,
+            Exit::Changes => 2,
+            Exit::Incomplete => 3,
+            Exit::Locked => 4,
+            Exit::Stale => 5,
+            Exit::Declined => 6,
+            Exit::Usage => 64,
+            Exit::Interrupted => 130,
+            Exit::Program(code) => code,
+        })
+    }
+}

@@ -1,0 +1,84 @@
+//! `bmctl plan`
+
+use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::context::{self, PlanArgs, Session};
+use super::out::Out;
+use super::{CommandResult, Exit, Failure, Global};
+use crate::plan::render::{Steps, View, render};
+use crate::plan::{Intent, Plan, audit, planfile};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Write the plan to FILE, for `bmctl apply FILE` and `bmctl show FILE`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Exit with 2 when there are changes
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// Print the plan as JSON
+    #[arg(long)]
+    json: bool,
+    /// Plan to take down everything that state records
+    #[arg(long)]
+    destroy: bool,
+    /// Leave the steps out
+    #[arg(long)]
+    no_steps: bool,
+}
+
+pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
+    let configured = context::configure(global, &args.plan.config, out)?;
+    let session = Session::open(configured, args.plan.sim.as_ref()).await?;
+    let intent = if args.destroy { Intent::Destroy } else { Intent::Apply };
+    let plan = session.plan(intent, args.plan.refresh, out).await?;
+    check(&plan)?;
+    if let Some(path) = &args.out {
+        save(&plan, path)?;
+    }
+    if args.json {
+        out.print(&String::from_utf8_lossy(&planfile::write(&plan)?));
+    } else {
+        let steps = if args.no_steps { Steps::Hidden } else { Steps::Shown };
+        out.print(&render(&plan, View { color: out.color(), steps }));
+        if let Some(path) = &args.out {
+            out.line(&format!("\nSaved as {}. To carry it out: bmctl apply {}", path.display(), path.display()));
+        }
+    }
+    Ok(match (args.detailed_exitcode, plan.is_empty()) {
+        (true, false) => Exit::Changes,
+        _ => Exit::Done,
+    })
+}
+
+/// The second opinion: a plan that breaks a rule is a bug, and is not shown as if it were good.
+pub fn check(plan: &Plan) -> Result<(), Failure> {
+    let findings = audit::audit(plan);
+    if findings.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Error, format!("a bug in bmctl: the plan breaks its own rules: {}", findings.join("; "))))
+}
+
+/// Whole or not at all, readable by its owner: it says which machines lose what.
+fn save(plan: &Plan, path: &Path) -> Result<(), Failure> {
+    let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
+    let bytes = planfile::write(plan)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(trouble)?;
+    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(trouble)
+}
+
+/// Reads a plan file, bounded.
+pub fn load(path: &Path) -> Result<Plan, Failure> {
+    let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
+    let size = std::fs::metadata(path).map_err(trouble)?.len();
+    if size > planfile::BYTES_MAX {
+        return Err(Failure::new(Exit::Error, format!("{}: {size} bytes is no plan file", path.display())));
+    }
+    let bytes = std::fs::read(path).map_err(trouble)?;
+    planfile::read(&bytes).map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))
+}

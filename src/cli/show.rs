@@ -1,0 +1,80 @@
+//! `bmctl show`
+
+use std::path::PathBuf;
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use super::context::{self, ConfigArgs};
+use super::out::Out;
+use super::{CommandResult, Exit, Global, plan as plan_command};
+use crate::model::{InstancePhase, InstanceRecord, Resource};
+use crate::plan::planfile;
+use crate::plan::render::{Steps, View, render};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A plan file; without it, the instances that state records
+    #[arg(value_name = "PLAN")]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
+    if let Some(path) = &args.file {
+        let plan = plan_command::load(path)?;
+        if args.json {
+            out.print(&String::from_utf8_lossy(&planfile::write(&plan)?));
+        } else {
+            out.print(&render(&plan, View { color: out.color(), steps: Steps::Shown }));
+        }
+        return Ok(Exit::Done);
+    }
+    let configured = context::configure(global, &args.config, out)?;
+    let (store, _) = context::open_store(&configured.root, &configured.loaded.settings.state, &configured.key, false).await?;
+    let recorded = store.recorded().await?;
+    let instances = recorded.resources.iter().filter_map(|(addr, resource)| match resource {
+        Resource::Instance(record) => Some((addr, record)),
+        _ => None,
+    });
+    if args.json {
+        let all: serde_json::Map<String, serde_json::Value> = instances
+            .map(|(addr, record)| Ok((addr.to_string(), serde_json::to_value(record)?)))
+            .collect::<Result<_, serde_json::Error>>()?;
+        out.line(&serde_json::to_string_pretty(&all)?);
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["instance", "node", "phase", "address", "image", "root", "said"]);
+    for (addr, record) in instances {
+        table.add_row(row(&addr.to_string(), record));
+    }
+    out.line(&table.to_string());
+    Ok(Exit::Done)
+}
+
+fn row(addr: &str, record: &InstanceRecord) -> [String; 7] {
+    let phase = match &record.phase {
+        InstancePhase::Deploying => "deploying".to_owned(),
+        InstancePhase::Running => "running".to_owned(),
+        InstancePhase::Off => "off".to_owned(),
+        InstancePhase::Destroying => "destroying".to_owned(),
+        InstancePhase::NeedsAttention(why) => format!("needs attention: {why}"),
+    };
+    let addresses: Vec<String> = record.addresses.iter().map(ToString::to_string).collect();
+    let said = record.phoned.as_ref();
+    [
+        addr.to_owned(),
+        record.node.to_string(),
+        phase,
+        addresses.join(", "),
+        format!("{} ({})", record.desired.image, record.image_facts.sha256.short()),
+        said.map(|p| p.root.clone()).unwrap_or_default(),
+        said.map(|p| format!("{} at {}", p.hostname, p.address)).unwrap_or_default(),
+    ]
+}

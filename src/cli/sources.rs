@@ -1,0 +1,66 @@
+//! The outside of a configuration: the file system and the environment.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::{SourceError, SourceErrorKind, Sources};
+use crate::secret::Key32;
+use crate::store::fingerprint;
+
+pub struct FsSources {
+    pub root: PathBuf,
+    pub key: Key32,
+}
+
+/// A file that a configuration reads whole.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+fn error(path: &Path, source: &std::io::Error) -> SourceError {
+    let kind = match source.kind() {
+        std::io::ErrorKind::NotFound => SourceErrorKind::NotFound,
+        _ => SourceErrorKind::Other,
+    };
+    let reason = match kind {
+        SourceErrorKind::NotFound => "no such file".to_owned(),
+        SourceErrorKind::Other => source.to_string(),
+    };
+    SourceError { path: path.display().to_string(), reason, kind }
+}
+
+impl Sources for FsSources {
+    fn list(&self, dir: &str) -> Result<Vec<String>, SourceError> {
+        let path = self.root.join(dir);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&path).map_err(|e| error(&path, &e))? {
+            let entry = entry.map_err(|e| error(&path, &e))?;
+            // A name that is not UTF-8 cannot end in `.hcl` as we write it.
+            if entry.path().is_file()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn read(&self, path: &str) -> Result<Vec<u8>, SourceError> {
+        let path = self.root.join(path);
+        let other = |reason: String| SourceError { path: path.display().to_string(), reason, kind: SourceErrorKind::Other };
+        let meta = std::fs::metadata(&path).map_err(|e| error(&path, &e))?;
+        if !meta.is_file() {
+            return Err(other("not a file".to_owned()));
+        }
+        if meta.len() > FILE_BYTES_MAX {
+            return Err(other(format!("{} bytes, at most {FILE_BYTES_MAX} are read", meta.len())));
+        }
+        std::fs::read(&path).map_err(|e| error(&path, &e))
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn fingerprint(&self, secret: &str) -> String {
+        fingerprint(&self.key, secret)
+    }
+}

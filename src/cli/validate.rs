@@ -1,0 +1,45 @@
+//! `bmctl validate`
+
+use std::collections::BTreeMap;
+
+use super::context::{self, ConfigArgs};
+use super::out::Out;
+use super::sources::FsSources;
+use super::{CommandResult, Exit, Failure, Global};
+use crate::diag::Diagnostics;
+use crate::model::rules;
+use crate::secret::Key32;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Print the mistakes as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
+    let root = std::fs::canonicalize(&global.dir)
+        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))?;
+    // Nothing is compared with state, so any key will do: validation leaves no file behind.
+    let sources = FsSources { root, key: Key32::new([0; 32]) };
+    let loaded = crate::config::load(".", &context::variables(&args.config)?, &sources);
+    let mut all = Diagnostics::default();
+    let wrong = loaded.diagnostics.has_errors();
+    all.extend(loaded.diagnostics);
+    if !wrong {
+        all.extend(rules::check(&loaded.fleet, &BTreeMap::new()));
+    }
+    if args.json {
+        let list: Vec<serde_json::Value> = all.iter().map(|d| d.to_json(&loaded.sources)).collect();
+        let value = serde_json::json!({ "valid": !all.has_errors(), "diagnostics": list, "dropped": all.dropped() });
+        out.line(&serde_json::to_string_pretty(&value)?);
+    } else {
+        out.diagnostics(&all, &loaded.sources);
+        if !all.has_errors() {
+            out.line("The configuration is valid.");
+        }
+    }
+    Ok(if all.has_errors() { Exit::Error } else { Exit::Done })
+}
