@@ -1,1 +1,3 @@
 //! (charter)
+
+pub mod image;
