@@ -1,0 +1,273 @@
+//! The files of a rack, all below `.bmctl/rack/`, readable by their owner alone.
+
+use std::fs;
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::spec::{Firmware, NodeSpec, Place, disk_serial};
+use super::RackError;
+
+pub const BMC_USER: &str = "admin";
+/// IPMI 2.0 passwords have at most 20 bytes, and some tools send 16.
+const PASSWORD_SIZE: usize = 16;
+const PASSWORD_LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+const GIB: u64 = 1 << 30;
+const CHASSIS: &str = include_str!("chassis.sh");
+pub const OVMF_CODE: &str = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const OVMF_VARS: &str = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub struct Home {
+    pub dir: PathBuf,
+}
+
+impl Home {
+    /// `module` is the root module's directory.
+    pub fn new(module: &Path) -> Self {
+        Self { dir: module.join(".bmctl/rack") }
+    }
+
+    pub fn record(&self) -> PathBuf {
+        self.dir.join("rack.json")
+    }
+
+    pub fn password(&self) -> PathBuf {
+        self.dir.join("bmc.password")
+    }
+
+    pub fn chassis(&self) -> PathBuf {
+        self.dir.join("chassis.sh")
+    }
+
+    pub fn node(&self, name: &str) -> PathBuf {
+        self.dir.join("nodes").join(name)
+    }
+
+    /// Makes the directory and what all machines share. Returns the password of their BMCs, which outlives a rack.
+    pub fn prepare(&self) -> Result<String, RackError> {
+        private_dir(&self.dir)?;
+        write_private(&self.chassis(), CHASSIS.as_bytes())?;
+        let path = self.password();
+        if let Ok(there) = fs::read_to_string(&path)
+            && there.len() == PASSWORD_SIZE
+        {
+            return Ok(there);
+        }
+        let password = new_password().map_err(|e| RackError::Io {
+            operation: "draw random bytes for",
+            path: path.clone(),
+            source: std::io::Error::other(e.to_string()),
+        })?;
+        // No newline: the configuration reads the file as it is.
+        write_private(&path, password.as_bytes())?;
+        Ok(password)
+    }
+}
+
+fn new_password() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; PASSWORD_SIZE];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|b| char::from(PASSWORD_LETTERS[usize::from(b % 32)])).collect())
+}
+
+/// Makes a directory only its owner may enter, and those above it.
+pub fn private_dir(dir: &Path) -> Result<(), RackError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(RackError::io("make directory", dir))?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(RackError::io("protect directory", dir))
+}
+
+/// Writes a file only its owner may read, complete or not at all.
+pub fn write_private(path: &Path, data: &[u8]) -> Result<(), RackError> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    let put = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(dir)?;
+        file.write_all(data)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    put().map_err(RackError::io("write", path))
+}
+
+/// One machine's directory: its disk, its firmware's variables, its BMC's configuration and the line that starts it.
+/// A disk and variables that are there already are kept.
+pub fn prepare_node(home: &Home, node: &NodeSpec, place: &Place, address: Ipv4Addr, password: &str) -> Result<(), RackError> {
+    let dir = home.node(&node.name);
+    private_dir(&dir)?;
+    private_dir(&dir.join("bmc"))?;
+    let disk = dir.join("disk.raw");
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&disk)
+        .map_err(RackError::io("make disk", &disk))?;
+    file.set_len(u64::from(node.disk_gb) * GIB).map_err(RackError::io("size disk", &disk))?;
+    let vars = dir.join("vars.fd");
+    if node.firmware == Firmware::Uefi && !vars.exists() {
+        let data = fs::read(OVMF_VARS)
+            .map_err(|_| RackError::Missing { program: "the UEFI firmware OVMF_VARS_4M.fd", package: "ovmf" })?;
+        write_private(&vars, &data)?;
+    }
+    for old in ["qemu.pid", "boot"] {
+        let _ = fs::remove_file(dir.join(old));
+    }
+    write_private(&dir.join("qemu.sh"), qemu_script(&dir, node, place).as_bytes())?;
+    write_private(&dir.join("lan.conf"), lan_conf(home, &dir, node, place, address, password)?.as_bytes())?;
+    write_private(&dir.join("bmc.cmd"), BMC_COMMANDS.as_bytes())
+}
+
+/// A BMC with a system event log and a sensor to read.
+const BMC_COMMANDS: &str = "mc_setbmc 0x20\n\
+    mc_add 0x20 0 has-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n\
+    sel_enable 0x20 1000 0x0a\n\
+    mc_enable 0x20\n";
+
+fn lan_conf(home: &Home, dir: &Path, node: &NodeSpec, place: &Place, address: Ipv4Addr, password: &str) -> Result<String, RackError> {
+    let plain = |path: &Path| {
+        let text = path.to_string_lossy();
+        text.chars().all(|c| c.is_alphanumeric() || "/._-+,=:@%~".contains(c))
+    };
+    if !plain(dir) {
+        return Err(RackError::Spec {
+            what: "directory".to_owned(),
+            expected: "a path without blanks, quotes and shell characters, since ipmi_sim cannot take one",
+            found: format!("{:?}", dir.display()),
+        });
+    }
+    let words = format!("/bin/sh {} {}", home.chassis().display(), dir.display());
+    let (name, guid) = (&node.name, uuid(&node.name).replace('-', ""));
+    let Place { mac: _, tap: _, bmc_port, console_port } = place;
+    Ok(format!(
+        "name \"{name}\"\n\
+         set_working_mc 0x20\n\
+         startlan 1\n\
+         addr {address} {bmc_port}\n\
+         priv_limit admin\n\
+         allowed_auths_callback md2 md5\n\
+         allowed_auths_user md2 md5\n\
+         allowed_auths_operator md2 md5\n\
+         allowed_auths_admin md2 md5\n\
+         guid {guid}\n\
+         endlan\n\
+         chassis_control \"{words}\"\n\
+         sol \"telnet:127.0.0.1:{console_port}\" 115200 history=16384\n\
+         user 2 true \"{BMC_USER}\" \"{password}\" admin 10 md2 md5\n"
+    ))
+}
+
+/// The machine. Its first argument is the network's place in the boot order; the disk's is 2.
+fn qemu_script(dir: &Path, node: &NodeSpec, place: &Place) -> String {
+    let NodeSpec { name, firmware, disk_gb: _, memory_mb, cpus } = node;
+    let Place { mac, tap, bmc_port: _, console_port } = place;
+    let file = |name: &str| dir.join(name).display().to_string().replace(',', ",,");
+    let mut words: Vec<String> = Vec::new();
+    let mut add = |option: &str, value: String| words.extend([option.to_owned(), quoted(&value)]);
+    add("-name", format!("bmctl-{name}"));
+    add("-uuid", uuid(name));
+    add("-machine", "q35,graphics=off".to_owned());
+    add("-accel", "tcg,thread=multi".to_owned());
+    add("-cpu", "max".to_owned());
+    add("-smp", cpus.to_string());
+    add("-m", memory_mb.to_string());
+    add("-display", "none".to_owned());
+    match firmware {
+        Firmware::Bios => {}
+        Firmware::Uefi => {
+            add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}"));
+            add("-drive", format!("if=pflash,unit=1,format=raw,file={}", file("vars.fd")));
+        }
+    }
+    add("-netdev", format!("tap,id=port0,ifname={tap},script=no,downscript=no"));
+    add("-drive", format!("if=none,id=drive0,format=raw,discard=unmap,file={}", file("disk.raw")));
+    add("-device", format!("virtio-blk-pci,id=disk0,drive=drive0,serial={},bootindex=2", disk_serial(name)));
+    add("-device", "virtio-rng-pci,id=rng0".to_owned());
+    add(
+        "-chardev",
+        format!(
+            "socket,id=console,host=127.0.0.1,port={console_port},server=on,wait=off,telnet=on,logappend=on,logfile={}",
+            file("console.log")
+        ),
+    );
+    add("-serial", "chardev:console".to_owned());
+    add("-chardev", format!("file,id=debug,path={}", file("firmware.log")));
+    add("-device", "isa-debugcon,iobase=0x402,chardev=debug".to_owned());
+    add("-chardev", "stdio,id=orders,signal=off".to_owned());
+    add("-mon", "chardev=orders,mode=control".to_owned());
+    format!(
+        "# Starts machine {name}; run by chassis.sh.\numask 077\nexec qemu-system-x86_64 -nodefaults -no-user-config \\\n  \
+         -device virtio-net-pci,id=net0,netdev=port0,mac={mac},bootindex=\"$1\" \\\n  {}\n",
+        words.join(" ")
+    )
+}
+
+/// A shell word.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A machine's UUID, from its name: version 8 of RFC 9562.
+fn uuid(name: &str) -> String {
+    let digest = Sha256::digest(format!("bmctl rack {name}"));
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let text = hex::encode(bytes);
+    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_private_and_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
+        let password = home.prepare().unwrap();
+        assert_eq!(password.len(), PASSWORD_SIZE);
+        assert_eq!(home.prepare().unwrap(), password);
+        assert_eq!(fs::read_to_string(home.password()).unwrap(), password);
+        assert_eq!(fs::metadata(home.password()).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(&home.dir).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_uuid_is_well_formed() {
+        let text = uuid("r1-01");
+        assert_eq!(text.len(), 36);
+        assert_eq!(&text[14..15], "8");
+        assert_ne!(text, uuid("r1-02"));
+    }
+
+    #[test]
+    fn an_old_disk_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::new(dir.path());
+        let node = NodeSpec::new("a", Firmware::Bios);
+        let address = Ipv4Addr::new(10, 99, 0, 1);
+        prepare_node(&home, &node, &Place::new(1), address, "secret").unwrap();
+        let disk = home.node("a").join("disk.raw");
+        assert_eq!(fs::metadata(&disk).unwrap().len(), 4 * GIB);
+        let mut file = fs::OpenOptions::new().write(true).open(&disk).unwrap();
+        file.write_all(b"kept").unwrap();
+        prepare_node(&home, &node, &Place::new(1), address, "secret").unwrap();
+        let mut head = [0; 4];
+        std::io::Read::read_exact(&mut fs::File::open(&disk).unwrap(), &mut head).unwrap();
+        assert_eq!(&head, b"kept");
+    }
+
+    #[test]
+    fn a_directory_ipmi_sim_cannot_take_is_refused() {
+        let home = Home::new(Path::new("/a b"));
+        let node = NodeSpec::new("a", Firmware::Bios);
+        let error = lan_conf(&home, &home.node("a"), &node, &Place::new(1), Ipv4Addr::LOCALHOST, "x").unwrap_err();
+        assert!(error.to_string().contains("without blanks"), "{error}");
+    }
+}
