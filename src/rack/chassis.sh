@@ -33,7 +33,7 @@ power_on() {
     mkfifo "$dir/qmp.in" || return 1
     exec 3<>"$dir/qmp.in"
     echo '{"execute":"qmp_capabilities"}' >&3
-    setsid sh "$dir/qemu.sh" "$(net_index)" <&3 >"$dir/qmp.log" 2>"$dir/qemu.err" 3>&- &
+    setsid bash "$dir/qemu.sh" "$(net_index)" <&3 >"$dir/qmp.log" 2>"$dir/qemu.err" 3>&- &
     pid=$!
     exec 3>&-
     start=$(start_time "$pid") || return 1

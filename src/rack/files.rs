@@ -200,11 +200,16 @@ fn qemu_script(dir: &Path, node: &NodeSpec, place: &Place) -> String {
     add("-chardev", "stdio,id=orders,signal=off".to_owned());
     add("-mon", "chardev=orders,mode=control".to_owned());
     format!(
-        "# Starts machine {name}; run by chassis.sh.\numask 077\nexec qemu-system-x86_64 -nodefaults -no-user-config \\\n  \
+        "# Starts machine {name}; run by chassis.sh, in bash.\numask 077\n{CLOSE_INHERITED}exec qemu-system-x86_64 -nodefaults -no-user-config \\\n  \
          -device virtio-net-pci,id=net0,netdev=port0,mac={mac},bootindex=\"$1\" \\\n  {}\n",
         words.join(" ")
     )
 }
+
+/// ipmi_sim leaves its sockets open in the programs it runs: a QEMU that kept them would hold the BMC's port after the
+/// BMC's end. 255 is bash's own. dash cannot close a descriptor above 9.
+const CLOSE_INHERITED: &str = "for fd in /proc/self/fd/*; do\n  fd=${fd##*/}\n  \
+    if [ \"$fd\" -gt 2 ] && [ \"$fd\" != 255 ]; then eval \"exec $fd>&-\"; fi\ndone\n";
 
 /// A shell word.
 fn quoted(text: &str) -> String {

@@ -17,7 +17,8 @@ use super::{Event, RackError, Report, down, hcl, net};
 const START_WATCH: Duration = Duration::from_millis(60);
 
 /// Programs a rack runs, and where they come from.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
+    ("bash", "bash"),
     ("ip", "iproute2"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("ipmi_sim", "openipmi"),

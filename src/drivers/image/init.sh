@@ -8,7 +8,7 @@ RAMDISK_VERSION=1
 NIC_WAIT_S_MAX=60           # cards with firmware to load take ten seconds and more
 DHCP_ROUNDS_MAX=4           # of 30 s each: a switch port with spanning tree drops the first 30 s
 DISK_WAIT_S_MAX=60
-DISK_QUIET_S=2              # disks of one controller appear well within this of each other
+DISK_QUIET_S=1              # SCSI scans end before their driver is loaded; the rest appear well within this
 CONNECT_TRIES_MAX=60        # 2 s apart
 NEXT_FAILURES_MAX=360       # 5 s apart: a deployment's own limit of 30 minutes
 NEXT_REFUSALS_MAX=3
@@ -22,9 +22,15 @@ ERASE_PARTITION_MIB=1
 
 server= token= mac= key= seq=0 nic= address= exported= message= verb_id= last_id= last_status= last_message=
 
-say() { printf 'bmctl: %s\n' "$*"; }
+say() {
+    read -r up_now up_idle </proc/uptime
+    printf '[%9s] bmctl: %s\n' "$up_now" "$*"
+}
 
-uptime_s() { read -r up_now up_idle </proc/uptime; printf '%s' "${up_now%.*}"; }
+uptime_s() {
+    read -r up_now up_idle </proc/uptime
+    printf '%s' "${up_now%.*}"
+}
 
 # Tells, waits, and boots anew: a machine that hangs in silence is worse than one that tries again.
 give_up() {
@@ -129,7 +135,10 @@ read_command_line() {
 load_modules() {
     while read -r module; do
         # A driver without its hardware may refuse to load; what is missing in the end is reported by name.
-        insmod "$module" 2>>/run/insmod.log || :
+        case $module in
+        */scsi_mod.ko) insmod "$module" scan=sync ;;
+        *) insmod "$module" ;;
+        esac 2>>/run/insmod.log || :
     done </lib/bmctl/modules
 }
 
@@ -158,33 +167,46 @@ get_address() {
     [ -n "$address" ]
 }
 
-# Names of the disks there are: no loop, ram or optical devices, nothing removable, hidden or empty.
+# first FILE DEFAULT: its first line, in $line. Polling with this costs no process.
+first() {
+    line=
+    [ -r "$1" ] && read -r line <"$1" 2>/dev/null
+    [ -n "$line" ] || line=$2
+}
+
+# Names of the disks there are, in $found: no loop, ram or optical devices, nothing removable, hidden or empty.
 disks() {
-    for disk_name in $(ls /sys/block); do
+    found=
+    set +f
+    set -- /sys/block/*
+    set -f
+    for disk_path; do
+        disk_name=${disk_path##*/}
         case $disk_name in
         loop* | ram* | zram* | sr* | fd* | dm-* | md* | nbd* | mtdblock* | mmcblk*boot* | mmcblk*rpmb) continue ;;
         esac
-        [ "$(cat "/sys/block/$disk_name/removable" 2>/dev/null)" = 0 ] || continue
-        [ "$(cat "/sys/block/$disk_name/hidden" 2>/dev/null)" != 1 ] || continue
-        [ "$(cat "/sys/block/$disk_name/size" 2>/dev/null || echo 0)" -gt 0 ] || continue
-        [ -b "/dev/$disk_name" ] && printf '%s ' "$disk_name"
+        first "$disk_path/removable" 1; [ "$line" = 0 ] || continue
+        first "$disk_path/hidden" 0; [ "$line" = 0 ] || continue
+        first "$disk_path/size" 0; [ "$line" -gt 0 ] || continue
+        [ -b "/dev/$disk_name" ] && found="$found$disk_name "
     done
 }
 
 # Runs beside DHCP and the exchange: /run/disks appears when no disk has come or gone for DISK_QUIET_S.
 watch_disks() {
-    watch_end=$(($(uptime_s) + DISK_WAIT_S_MAX)) watch_seen=$(disks) watch_quiet=0
+    disks
+    watch_end=$(($(uptime_s) + DISK_WAIT_S_MAX)) watch_seen=$found watch_quiet=0
     while [ "$(uptime_s)" -lt "$watch_end" ]; do
         sleep 0.2
-        watch_found=$(disks)
-        if [ -n "$watch_found" ] && [ "$watch_found" = "$watch_seen" ]; then
+        disks
+        if [ -n "$found" ] && [ "$found" = "$watch_seen" ]; then
             watch_quiet=$((watch_quiet + 1))
             [ "$watch_quiet" -lt $((DISK_QUIET_S * 5)) ] || break
         else
-            watch_seen=$watch_found watch_quiet=0
+            watch_seen=$found watch_quiet=0
         fi
     done
-    printf '%s' "$(disks)" >/run/disks.partial
+    printf '%s' "$found" >/run/disks.partial
     mv /run/disks.partial /run/disks
 }
 
@@ -254,7 +276,7 @@ check_disk() {
     case $disk in
     '' | *[!A-Za-z0-9]*) message="disk '$disk': expected a kernel name such as vda"; return 1 ;;
     esac
-    [ -b "/dev/$disk" ] || { message="disk $disk: not here; found $(disks)"; return 1; }
+    [ -b "/dev/$disk" ] || { disks; message="disk $disk: not here; found $found"; return 1; }
     check_serial=$(serial_of "$disk") check_size=$(size_of "$disk")
     if [ "$check_serial" != "$serial" ] || [ "$check_size" != "$size" ]; then
         message="disk $disk: expected serial $serial and $size bytes, found serial $check_serial and $check_size bytes"
@@ -467,11 +489,12 @@ serve() {
 deploy() {
     read_command_line || return
     load_modules
+    say "drivers loaded"
     watch_disks &
     find_nic || { fail "no network card has the address $mac; found $(set +f; cat /sys/class/net/*/address | tr '\n' ' ')"; return; }
     get_address || { fail "no DHCP answer on $nic ($mac): $(tail -n 1 /run/udhcpc.log)"; return; }
     say "$nic $mac $address, server $server"
-    exchange || { fail "the exchange with $server failed: $(cat /run/wget.log)"; return; }
+    exchange && say "exchanged keys" || { fail "the exchange with $server failed: $(cat /run/wget.log)"; return; }
     until [ -e /run/disks ]; do sleep 0.1; done
     [ -s /run/disks ] || { fail "no disk appeared within $DISK_WAIT_S_MAX s"; return; }
     inventory >/run/inventory
