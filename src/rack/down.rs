@@ -50,18 +50,25 @@ pub fn status(dir: &Path) -> Result<RackStatus, RackError> {
         name: node.name.clone(),
         bmc: node.bmc.is_some_and(ProcessId::is_alive),
         power: ProcessId::read(&node.dir.join("qemu.pid")).filter(|id| id.is_alive()),
-        boot: fs::read_to_string(node.dir.join("boot")).map_or_else(|_| "default".to_owned(), |text| text.trim().to_owned()),
+        boot: fs::read_to_string(node.dir.join("boot"))
+            .map_or_else(|_| "default".to_owned(), |text| text.trim().to_owned()),
     });
     let nodes = nodes.collect();
     let network = net::exists(&rack.namespace) && rack.advertiser.is_some_and(ProcessId::is_alive);
-    Ok(RackStatus { nodes, network, rack })
+    Ok(RackStatus {
+        nodes,
+        network,
+        rack,
+    })
 }
 
 /// Runs a program inside the rack's namespace, on this process's terminal, and waits for it.
 pub async fn exec(dir: &Path, argv: &[OsString]) -> Result<ExitStatus, RackError> {
     let rack = load(dir)?;
     if !net::exists(&rack.namespace) {
-        return Err(RackError::NotUp { dir: dir.to_owned() });
+        return Err(RackError::NotUp {
+            dir: dir.to_owned(),
+        });
     }
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &rack.namespace]).args(argv);
@@ -79,14 +86,21 @@ pub async fn down(dir: &Path, aside: Aside, report: Report<'_>) -> Result<(), Ra
 
 /// The same, for a destructor.
 pub fn take_down(dir: &Path, aside: Aside, report: Report<'_>) -> Result<(), RackError> {
-    let Ok(dir) = dir.canonicalize() else { return Ok(()) };
+    let Ok(dir) = dir.canonicalize() else {
+        return Ok(());
+    };
     let home = Home::new(&dir);
     let namespace = net::namespace(&dir);
     // A record nobody can read must not keep a rack alive: the namespace tells the same.
     let record = Rack::load(&dir).ok().flatten();
     // BMCs first: while one runs it can start a machine.
     if let Some(rack) = &record {
-        for id in rack.nodes.iter().filter_map(|n| n.bmc).chain(rack.advertiser) {
+        for id in rack
+            .nodes
+            .iter()
+            .filter_map(|n| n.bmc)
+            .chain(rack.advertiser)
+        {
             stop(id, report)?;
         }
         for node in &rack.nodes {
@@ -96,8 +110,14 @@ pub fn take_down(dir: &Path, aside: Aside, report: Report<'_>) -> Result<(), Rac
         }
     }
     sweep(&home.dir, &namespace, report)?;
-    let taps: Vec<String> = (1..).take(record.map_or(NODES_MAX, |r| r.nodes.len())).map(|i| Place::new(i).tap).collect();
-    net::remove(&namespace, &taps.iter().map(String::as_str).collect::<Vec<_>>())?;
+    let taps: Vec<String> = (1..)
+        .take(record.map_or(NODES_MAX, |r| r.nodes.len()))
+        .map(|i| Place::new(i).tap)
+        .collect();
+    net::remove(
+        &namespace,
+        &taps.iter().map(String::as_str).collect::<Vec<_>>(),
+    )?;
     let doomed: Vec<PathBuf> = match aside {
         Aside::KeepDisks => vec![home.record()],
         Aside::Purge => vec![home.dir, dir.join("rack.hcl")],
@@ -106,7 +126,9 @@ pub fn take_down(dir: &Path, aside: Aside, report: Report<'_>) -> Result<(), Rac
 }
 
 fn load(dir: &Path) -> Result<Rack, RackError> {
-    Rack::load(dir)?.ok_or_else(|| RackError::NotUp { dir: dir.to_owned() })
+    Rack::load(dir)?.ok_or_else(|| RackError::NotUp {
+        dir: dir.to_owned(),
+    })
 }
 
 fn stop(id: ProcessId, report: Report<'_>) -> Result<(), RackError> {
@@ -115,7 +137,10 @@ fn stop(id: ProcessId, report: Report<'_>) -> Result<(), RackError> {
     }
     let program = process::program(id.pid);
     id.kill()?;
-    report(Event::Stopped { pid: id.pid, program });
+    report(Event::Stopped {
+        pid: id.pid,
+        program,
+    });
     Ok(())
 }
 
@@ -123,18 +148,27 @@ fn stop(id: ProcessId, report: Report<'_>) -> Result<(), RackError> {
 /// namespace with our directory among its arguments; anything else in there belongs to somebody else.
 fn sweep(home: &Path, namespace: &str, report: Report<'_>) -> Result<(), RackError> {
     for pid in net::processes(namespace) {
-        let Some(id) = ProcessId::of(pid) else { continue };
+        let Some(id) = ProcessId::of(pid) else {
+            continue;
+        };
         if process::names(pid, home) {
             stop(id, report)?;
         } else {
-            report(Event::LeftRunning { pid, program: process::program(pid) });
+            report(Event::LeftRunning {
+                pid,
+                program: process::program(pid),
+            });
         }
     }
     Ok(())
 }
 
 fn remove(path: &Path) -> Result<(), RackError> {
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    let removed = if path.is_dir() {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
     match removed {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(RackError::io("remove", path)(e)),
         Ok(()) | Err(_) => Ok(()),

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::spec::{Firmware, NodeSpec, Place, disk_serial};
 use super::RackError;
+use super::spec::{Firmware, NodeSpec, Place, disk_serial};
 
 pub const BMC_USER: &str = "admin";
 /// IPMI 2.0 passwords have at most 20 bytes, and some tools send 16.
@@ -29,7 +29,9 @@ pub struct Home {
 impl Home {
     /// `module` is the root module's directory.
     pub fn new(module: &Path) -> Self {
-        Self { dir: module.join(".bmctl/rack") }
+        Self {
+            dir: module.join(".bmctl/rack"),
+        }
     }
 
     pub fn record(&self) -> PathBuf {
@@ -72,20 +74,43 @@ impl Home {
 fn new_password() -> Result<String, getrandom::Error> {
     let mut bytes = [0; PASSWORD_SIZE];
     getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|b| char::from(PASSWORD_LETTERS[usize::from(b % 32)])).collect())
+    Ok(bytes
+        .iter()
+        .map(|b| char::from(PASSWORD_LETTERS[usize::from(b % 32)]))
+        .collect())
+}
+
+/// Refuses a directory whose path ipmi_sim could not hand to its program.
+pub fn check_dir(dir: &Path) -> Result<(), RackError> {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,=:@%~".contains(c);
+    if dir.to_string_lossy().chars().all(plain) {
+        return Ok(());
+    }
+    Err(RackError::Spec {
+        what: "directory".to_owned(),
+        expected: "a path without blanks, quotes and shell characters, since ipmi_sim cannot take one",
+        found: format!("{:?}", dir.display()),
+    })
 }
 
 /// Makes a directory only its owner may enter, and those above it.
 pub fn private_dir(dir: &Path) -> Result<(), RackError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(RackError::io("make directory", dir))?;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(RackError::io("protect directory", dir))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(RackError::io("make directory", dir))?;
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+        .map_err(RackError::io("protect directory", dir))
 }
 
 /// Writes a file only its owner may read, complete or not at all.
 pub fn write_private(path: &Path, data: &[u8]) -> Result<(), RackError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     let put = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(dir)?;
+        let mut file = tempfile::Builder::new()
+            .prefix(".writing-")
+            .tempfile_in(dir)?;
         file.write_all(data)?;
         file.persist(path)?;
         Ok(())
@@ -95,7 +120,13 @@ pub fn write_private(path: &Path, data: &[u8]) -> Result<(), RackError> {
 
 /// One machine's directory: its disk, its firmware's variables, its BMC's configuration and the line that starts it.
 /// A disk and variables that are there already are kept.
-pub fn prepare_node(home: &Home, node: &NodeSpec, place: &Place, address: Ipv4Addr, password: &str) -> Result<(), RackError> {
+pub fn prepare_node(
+    home: &Home,
+    node: &NodeSpec,
+    place: &Place,
+    address: Ipv4Addr,
+    password: &str,
+) -> Result<(), RackError> {
     let dir = home.node(&node.name);
     private_dir(&dir)?;
     private_dir(&dir.join("bmc"))?;
@@ -107,18 +138,27 @@ pub fn prepare_node(home: &Home, node: &NodeSpec, place: &Place, address: Ipv4Ad
         .mode(0o600)
         .open(&disk)
         .map_err(RackError::io("make disk", &disk))?;
-    file.set_len(u64::from(node.disk_gb) * GIB).map_err(RackError::io("size disk", &disk))?;
+    file.set_len(u64::from(node.disk_gb) * GIB)
+        .map_err(RackError::io("size disk", &disk))?;
     let vars = dir.join("vars.fd");
     if node.firmware == Firmware::Uefi && !vars.exists() {
-        let data = fs::read(OVMF_VARS)
-            .map_err(|_| RackError::Missing { program: "the UEFI firmware OVMF_VARS_4M.fd", package: "ovmf" })?;
+        let data = fs::read(OVMF_VARS).map_err(|_| RackError::Missing {
+            program: "the UEFI firmware OVMF_VARS_4M.fd",
+            package: "ovmf",
+        })?;
         write_private(&vars, &data)?;
     }
     for old in ["qemu.pid", "boot"] {
         let _ = fs::remove_file(dir.join(old));
     }
-    write_private(&dir.join("qemu.sh"), qemu_script(&dir, node, place).as_bytes())?;
-    write_private(&dir.join("lan.conf"), lan_conf(home, &dir, node, place, address, password)?.as_bytes())?;
+    write_private(
+        &dir.join("qemu.sh"),
+        qemu_script(&dir, node, place).as_bytes(),
+    )?;
+    write_private(
+        &dir.join("lan.conf"),
+        lan_conf(home, &dir, node, place, address, password).as_bytes(),
+    )?;
     write_private(&dir.join("bmc.cmd"), BMC_COMMANDS.as_bytes())
 }
 
@@ -128,22 +168,23 @@ const BMC_COMMANDS: &str = "mc_setbmc 0x20\n\
     sel_enable 0x20 1000 0x0a\n\
     mc_enable 0x20\n";
 
-fn lan_conf(home: &Home, dir: &Path, node: &NodeSpec, place: &Place, address: Ipv4Addr, password: &str) -> Result<String, RackError> {
-    let plain = |path: &Path| {
-        let text = path.to_string_lossy();
-        text.chars().all(|c| c.is_alphanumeric() || "/._-+,=:@%~".contains(c))
-    };
-    if !plain(dir) {
-        return Err(RackError::Spec {
-            what: "directory".to_owned(),
-            expected: "a path without blanks, quotes and shell characters, since ipmi_sim cannot take one",
-            found: format!("{:?}", dir.display()),
-        });
-    }
+fn lan_conf(
+    home: &Home,
+    dir: &Path,
+    node: &NodeSpec,
+    place: &Place,
+    address: Ipv4Addr,
+    password: &str,
+) -> String {
     let words = format!("/bin/sh {} {}", home.chassis().display(), dir.display());
     let (name, guid) = (&node.name, uuid(&node.name).replace('-', ""));
-    let Place { mac: _, tap: _, bmc_port, console_port } = place;
-    Ok(format!(
+    let Place {
+        mac: _,
+        tap: _,
+        bmc_port,
+        console_port,
+    } = place;
+    format!(
         "name \"{name}\"\n\
          set_working_mc 0x20\n\
          startlan 1\n\
@@ -158,13 +199,24 @@ fn lan_conf(home: &Home, dir: &Path, node: &NodeSpec, place: &Place, address: Ip
          chassis_control \"{words}\"\n\
          sol \"telnet:127.0.0.1:{console_port}\" 115200 history=16384\n\
          user 2 true \"{BMC_USER}\" \"{password}\" admin 10 md2 md5\n"
-    ))
+    )
 }
 
 /// The machine. Its first argument is the network's place in the boot order; the disk's is 2.
 fn qemu_script(dir: &Path, node: &NodeSpec, place: &Place) -> String {
-    let NodeSpec { name, firmware, disk_gb: _, memory_mb, cpus } = node;
-    let Place { mac, tap, bmc_port: _, console_port } = place;
+    let NodeSpec {
+        name,
+        firmware,
+        disk_gb: _,
+        memory_mb,
+        cpus,
+    } = node;
+    let Place {
+        mac,
+        tap,
+        bmc_port: _,
+        console_port,
+    } = place;
     let file = |name: &str| dir.join(name).display().to_string().replace(',', ",,");
     let mut words: Vec<String> = Vec::new();
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), quoted(&value)]);
@@ -179,13 +231,34 @@ fn qemu_script(dir: &Path, node: &NodeSpec, place: &Place) -> String {
     match firmware {
         Firmware::Bios => {}
         Firmware::Uefi => {
-            add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}"));
-            add("-drive", format!("if=pflash,unit=1,format=raw,file={}", file("vars.fd")));
+            add(
+                "-drive",
+                format!("if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}"),
+            );
+            add(
+                "-drive",
+                format!("if=pflash,unit=1,format=raw,file={}", file("vars.fd")),
+            );
         }
     }
-    add("-netdev", format!("tap,id=port0,ifname={tap},script=no,downscript=no"));
-    add("-drive", format!("if=none,id=drive0,format=raw,discard=unmap,file={}", file("disk.raw")));
-    add("-device", format!("virtio-blk-pci,id=disk0,drive=drive0,serial={},bootindex=2", disk_serial(name)));
+    add(
+        "-netdev",
+        format!("tap,id=port0,ifname={tap},script=no,downscript=no"),
+    );
+    add(
+        "-drive",
+        format!(
+            "if=none,id=drive0,format=raw,discard=unmap,file={}",
+            file("disk.raw")
+        ),
+    );
+    add(
+        "-device",
+        format!(
+            "virtio-blk-pci,id=disk0,drive=drive0,serial={},bootindex=2",
+            disk_serial(name)
+        ),
+    );
     add("-device", "virtio-rng-pci,id=rng0".to_owned());
     add(
         "-chardev",
@@ -195,8 +268,14 @@ fn qemu_script(dir: &Path, node: &NodeSpec, place: &Place) -> String {
         ),
     );
     add("-serial", "chardev:console".to_owned());
-    add("-chardev", format!("file,id=debug,path={}", file("firmware.log")));
-    add("-device", "isa-debugcon,iobase=0x402,chardev=debug".to_owned());
+    add(
+        "-chardev",
+        format!("file,id=debug,path={}", file("firmware.log")),
+    );
+    add(
+        "-device",
+        "isa-debugcon,iobase=0x402,chardev=debug".to_owned(),
+    );
     add("-chardev", "stdio,id=orders,signal=off".to_owned());
     add("-mon", "chardev=orders,mode=control".to_owned());
     format!(
@@ -224,7 +303,14 @@ fn uuid(name: &str) -> String {
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let text = hex::encode(bytes);
-    format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..]
+    )
 }
 
 #[cfg(test)]
@@ -239,8 +325,14 @@ mod tests {
         assert_eq!(password.len(), PASSWORD_SIZE);
         assert_eq!(home.prepare().unwrap(), password);
         assert_eq!(fs::read_to_string(home.password()).unwrap(), password);
-        assert_eq!(fs::metadata(home.password()).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::metadata(&home.dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(home.password()).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(
+            fs::metadata(&home.dir).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
     }
 
     #[test]
@@ -270,9 +362,64 @@ mod tests {
 
     #[test]
     fn a_directory_ipmi_sim_cannot_take_is_refused() {
-        let home = Home::new(Path::new("/a b"));
-        let node = NodeSpec::new("a", Firmware::Bios);
-        let error = lan_conf(&home, &home.node("a"), &node, &Place::new(1), Ipv4Addr::LOCALHOST, "x").unwrap_err();
+        let error = check_dir(Path::new("/a b")).unwrap_err();
         assert!(error.to_string().contains("without blanks"), "{error}");
+        check_dir(Path::new("/home/a_b/r-1.x")).unwrap();
+    }
+
+    /// A node directory whose QEMU is a script that keeps the orders it gets.
+    fn chassis(dir: &Path) -> impl Fn(&str) -> (bool, String) {
+        fs::write(dir.join("chassis.sh"), CHASSIS).unwrap();
+        let qemu = "echo \"order $1\" >>\"${0%/*}/orders\"\nwhile read -r line; do\n  \
+                    echo \"$line\" >>\"${0%/*}/orders\"\n  echo '{\"return\": {}}'\ndone\n";
+        fs::write(dir.join("qemu.sh"), qemu).unwrap();
+        let dir = dir.to_owned();
+        move |request| {
+            let mut command = std::process::Command::new("sh");
+            let output = command
+                .arg(dir.join("chassis.sh"))
+                .arg(&dir)
+                .args(request.split(' '))
+                .output()
+                .unwrap();
+            (
+                output.status.success(),
+                String::from_utf8(output.stdout).unwrap().trim().to_owned(),
+            )
+        }
+    }
+
+    #[test]
+    fn a_chassis_keeps_power_and_boot_device() {
+        let dir = tempfile::tempdir().unwrap();
+        let ask = chassis(dir.path());
+        let orders = || fs::read_to_string(dir.path().join("orders")).unwrap_or_default();
+        let (yes, no) = (
+            |text: &str| (true, text.to_owned()),
+            |text: &str| (false, text.to_owned()),
+        );
+        assert_eq!(ask("get power"), yes("power:0"));
+        assert_eq!(ask("get boot"), yes("boot:default"));
+        assert_eq!(ask("set reset 1"), no(""));
+        assert_eq!(ask("set boot pxe"), yes(""));
+        assert_eq!(ask("set power 1"), yes(""));
+        assert_eq!(ask("set power 1"), yes(""));
+        assert_eq!(ask("get power"), yes("power:1"));
+        assert_eq!(ask("set boot default"), yes(""));
+        assert_eq!(ask("set reset 1"), yes(""));
+        assert_eq!(ask("get boot"), yes("boot:default"));
+        // The pipe keeps what its reader has not taken yet.
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while !orders().contains("system_reset") && std::time::Instant::now() < end {
+            std::thread::yield_now();
+        }
+        let seen = orders();
+        assert!(seen.starts_with("order 1\n"), "the network first:\n{seen}");
+        assert!(seen.contains("\"bootindex\",\"value\":3"), "{seen}");
+        assert!(seen.contains("system_reset"), "{seen}");
+        assert_eq!(ask("set power 0"), yes(""));
+        assert_eq!(ask("set power 0"), yes(""));
+        assert_eq!(ask("get power"), yes("power:0"));
+        assert_eq!(ask("set warp 9"), no(""));
     }
 }

@@ -9,9 +9,28 @@ use super::spec::{NodeSpec, Place, RackSpec, disk_serial};
 pub fn render(spec: &RackSpec, places: &[Place]) -> String {
     let mut text = String::from("# Written by `bmctl rack up`; changes are overwritten.\n");
     for (node, place) in spec.nodes.iter().zip(places) {
-        let NodeSpec { name, firmware, disk_gb, memory_mb, cpus } = node;
-        let Place { mac, tap: _, bmc_port, console_port } = place;
-        let RackSpec { dir: _, nodes: _, address, prefix: _, rack, site, network } = spec;
+        let NodeSpec {
+            name,
+            firmware,
+            disk_gb,
+            memory_mb,
+            cpus,
+        } = node;
+        let Place {
+            mac,
+            tap: _,
+            bmc_port,
+            console_port,
+        } = place;
+        let RackSpec {
+            dir: _,
+            nodes: _,
+            address,
+            prefix: _,
+            rack,
+            site,
+            network,
+        } = spec;
         let firmware = firmware.as_str();
         let serial = disk_serial(name);
         // Writing to a String cannot fail.

@@ -51,9 +51,16 @@ pub type Report<'a> = &'a mut (dyn FnMut(Event) + Send);
 #[derive(Debug, thiserror::Error)]
 pub enum RackError {
     #[error("the rack's {what}: expected {expected}, found {found}")]
-    Spec { what: String, expected: &'static str, found: String },
+    Spec {
+        what: String,
+        expected: &'static str,
+        found: String,
+    },
     #[error("the rack needs {program}; install the Debian package {package}")]
-    Missing { program: &'static str, package: &'static str },
+    Missing {
+        program: &'static str,
+        package: &'static str,
+    },
     #[error("the rack of {} is up already; take it down first, or use it", dir.display())]
     AlreadyUp { dir: PathBuf },
     #[error("there is no rack in {}; bring one up first", dir.display())]
@@ -61,15 +68,29 @@ pub enum RackError {
     #[error("bringing the rack up was interrupted; what it had started is stopped again")]
     Interrupted,
     #[error("{operation}: {said}{hint}")]
-    Program { operation: String, said: String, hint: &'static str },
+    Program {
+        operation: String,
+        said: String,
+        hint: &'static str,
+    },
     #[error("the BMC of {node} ended right after its start: {said}")]
     Bmc { node: String, said: String },
-    #[error("process {pid} ({program}) of the rack did not end within {limit_s} s of SIGKILL; look at what it waits for")]
-    Unkillable { pid: u32, program: String, limit_s: u64 },
+    #[error(
+        "process {pid} ({program}) of the rack did not end within {limit_s} s of SIGKILL; look at what it waits for"
+    )]
+    Unkillable {
+        pid: u32,
+        program: String,
+        limit_s: u64,
+    },
     #[error("read {}: {said}; take the rack down and bring it up again", path.display())]
     Record { path: PathBuf, said: String },
     #[error("{operation} {}", path.display())]
-    Io { operation: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        operation: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("make a test image: {operation}: {said}")]
     Image { operation: String, said: String },
     #[error(transparent)]
@@ -79,6 +100,10 @@ pub enum RackError {
 impl RackError {
     fn io(operation: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io { operation, path, source }
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
     }
 }

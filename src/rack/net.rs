@@ -12,7 +12,8 @@ pub const BRIDGE: &str = "br0";
 /// An address of the bridge from the local range (RFC 4193): iPXE waits 13 s for a router advertisement.
 const ADDRESS_V6: &str = "fd10:99::1/64";
 pub const PREFIX_V6: &str = "fd10:99::";
-const ROOT_HINT: &str = "; the rack needs root, or a user namespace that may make network namespaces";
+const ROOT_HINT: &str =
+    "; the rack needs root, or a user namespace that may make network namespaces";
 
 /// The namespace of a directory's rack: the same for the same directory, different for different ones.
 #[must_use]
@@ -23,21 +24,32 @@ pub fn namespace(dir: &Path) -> String {
 }
 
 /// Makes it all. `taps` are the names of the machines' ports.
-pub async fn create(namespace: &str, address: Ipv4Addr, prefix: u8, taps: &[&str]) -> Result<(), RackError> {
+pub async fn create(
+    namespace: &str,
+    address: Ipv4Addr,
+    prefix: u8,
+    taps: &[&str],
+) -> Result<(), RackError> {
     run("make a network namespace", &["netns", "add", namespace]).await?;
     let mut script = format!(
         "link set lo up\nlink add {BRIDGE} type bridge forward_delay 0 mcast_snooping 0\n\
          address add {address}/{prefix} dev {BRIDGE}\naddress add {ADDRESS_V6} dev {BRIDGE} nodad\nlink set {BRIDGE} up\n"
     );
     for tap in taps {
-        script.push_str(&format!("tuntap add dev {tap} mode tap\nlink set {tap} master {BRIDGE} up\n"));
+        script.push_str(&format!(
+            "tuntap add dev {tap} mode tap\nlink set {tap} master {BRIDGE} up\n"
+        ));
     }
     batch(namespace, &script).await
 }
 
 /// Runs one `ip` command.
 async fn run(operation: &str, arguments: &[&str]) -> Result<(), RackError> {
-    let output = Command::new("ip").args(arguments).kill_on_drop(true).output().await;
+    let output = Command::new("ip")
+        .args(arguments)
+        .kill_on_drop(true)
+        .output()
+        .await;
     finish(operation, output)
 }
 
@@ -52,7 +64,12 @@ async fn batch(namespace: &str, script: &str) -> Result<(), RackError> {
     if let Err(e) = tokio::fs::write(file.path(), script).await {
         return failed(e);
     }
-    let output = Command::new("ip").args(["-n", namespace, "-batch"]).arg(file.path()).kill_on_drop(true).output().await;
+    let output = Command::new("ip")
+        .args(["-n", namespace, "-batch"])
+        .arg(file.path())
+        .kill_on_drop(true)
+        .output()
+        .await;
     finish(OPERATION, output)
 }
 
@@ -62,7 +79,11 @@ fn finish(operation: &str, output: std::io::Result<std::process::Output>) -> Res
         Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         Err(e) => e.to_string(),
     };
-    Err(RackError::Program { operation: operation.to_owned(), said, hint: ROOT_HINT })
+    Err(RackError::Program {
+        operation: operation.to_owned(),
+        said,
+        hint: ROOT_HINT,
+    })
 }
 
 /// Whether the namespace exists.
@@ -73,9 +94,14 @@ pub fn exists(namespace: &str) -> bool {
 
 /// The processes inside. Empty when there is no such namespace.
 pub fn processes(namespace: &str) -> Vec<u32> {
-    let listed = std::process::Command::new("ip").args(["netns", "pids", namespace]).output();
+    let listed = std::process::Command::new("ip")
+        .args(["netns", "pids", namespace])
+        .output();
     let text = listed.map(|o| o.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().filter_map(|l| l.trim().parse().ok()).collect()
+    String::from_utf8_lossy(&text)
+        .lines()
+        .filter_map(|l| l.trim().parse().ok())
+        .collect()
 }
 
 /// Takes the network away: first its links, since a process left inside would keep the namespace, then its name.
@@ -83,11 +109,23 @@ pub fn remove(namespace: &str, taps: &[&str]) -> Result<(), RackError> {
     if !exists(namespace) {
         return Ok(());
     }
-    for link in taps.iter().chain(&[BRIDGE]) {
-        // One that is gone already is what is wanted.
-        let _ = std::process::Command::new("ip").args(["-n", namespace, "link", "delete", link]).output();
+    let links = taps
+        .iter()
+        .chain(&[BRIDGE])
+        .map(|link| format!("link delete {link}\n"))
+        .collect::<String>();
+    let script = tempfile::NamedTempFile::new()
+        .and_then(|file| std::fs::write(file.path(), links).map(|()| file));
+    if let Ok(script) = script {
+        // Links that are gone already are what is wanted, so errors are passed over.
+        let _ = std::process::Command::new("ip")
+            .args(["-n", namespace, "-force", "-batch"])
+            .arg(script.path())
+            .output();
     }
-    let output = std::process::Command::new("ip").args(["netns", "delete", namespace]).output();
+    let output = std::process::Command::new("ip")
+        .args(["netns", "delete", namespace])
+        .output();
     finish("remove the rack's network namespace", output)
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::RackError;
 
 const KILL_LIMIT_S: u64 = 10;
-const POLL: Duration = Duration::from_millis(5);
+const POLL: Duration = Duration::from_millis(1);
 
 /// A process that cannot be confused with a later one of the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,10 @@ impl ProcessId {
     pub fn read(path: &Path) -> Option<Self> {
         let text = fs::read_to_string(path).ok()?;
         let (pid, start) = text.trim().split_once(' ')?;
-        Some(Self { pid: pid.parse().ok()?, start: start.parse().ok()? })
+        Some(Self {
+            pid: pid.parse().ok()?,
+            start: start.parse().ok()?,
+        })
     }
 
     #[must_use]
@@ -49,7 +52,9 @@ impl ProcessId {
             said,
             hint: "; run as the user who brought the rack up",
         };
-        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
+            return Ok(());
+        };
         // The handle first, then the look: from here on the number cannot change hands.
         let handle = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(handle) => handle,
@@ -66,7 +71,11 @@ impl ProcessId {
         let end = Instant::now() + Duration::from_secs(KILL_LIMIT_S);
         while self.is_alive() {
             if Instant::now() > end {
-                return Err(RackError::Unkillable { pid: self.pid, program, limit_s: KILL_LIMIT_S });
+                return Err(RackError::Unkillable {
+                    pid: self.pid,
+                    program,
+                    limit_s: KILL_LIMIT_S,
+                });
             }
             std::thread::sleep(POLL);
         }
@@ -88,19 +97,27 @@ fn stat(pid: u32) -> Option<(char, u64)> {
 /// The program's short name, for messages.
 #[must_use]
 pub fn program(pid: u32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/comm")).map_or_else(|_| "gone".to_owned(), |name| name.trim().to_owned())
+    fs::read_to_string(format!("/proc/{pid}/comm"))
+        .map_or_else(|_| "gone".to_owned(), |name| name.trim().to_owned())
 }
 
 /// Whether a process was started with a path below `dir` among its arguments.
 #[must_use]
 pub fn names(pid: u32, dir: &Path) -> bool {
     use std::os::unix::ffi::OsStrExt;
-    let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) else {
+        return false;
+    };
     let mut wanted = dir.as_os_str().as_bytes().to_vec();
     wanted.push(b'/');
     // QEMU's options double a comma in a path.
-    let doubled = wanted.iter().flat_map(|&b| if b == b',' { vec![b, b] } else { vec![b] }).collect::<Vec<_>>();
-    [wanted, doubled].iter().any(|w| arguments.windows(w.len()).any(|part| part == w.as_slice()))
+    let doubled = wanted
+        .iter()
+        .flat_map(|&b| if b == b',' { vec![b, b] } else { vec![b] })
+        .collect::<Vec<_>>();
+    [wanted, doubled]
+        .iter()
+        .any(|w| arguments.windows(w.len()).any(|part| part == w.as_slice()))
 }
 
 #[cfg(test)]
@@ -110,7 +127,11 @@ mod tests {
 
     #[test]
     fn a_killed_process_is_gone_and_killing_it_again_is_no_error() {
-        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new("sleep")
+            .arg("60")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let id = ProcessId::of(child.id()).unwrap();
         assert!(id.is_alive());
         id.kill().unwrap();
@@ -123,7 +144,10 @@ mod tests {
     #[test]
     fn another_process_with_the_same_number_is_left_alone() {
         let me = ProcessId::of(std::process::id()).unwrap();
-        let before_me = ProcessId { start: me.start - 1, ..me };
+        let before_me = ProcessId {
+            start: me.start - 1,
+            ..me
+        };
         assert!(!before_me.is_alive());
         before_me.kill().unwrap();
     }

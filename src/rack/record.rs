@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::RackError;
 use super::files::{Home, write_private};
 use super::process::ProcessId;
 use super::spec::Firmware;
-use super::RackError;
 
 pub const RECORD_VERSION: u32 = 1;
 
@@ -52,10 +52,18 @@ impl Rack {
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(RackError::Io { operation: "read", path, source }),
+            Err(source) => {
+                return Err(RackError::Io {
+                    operation: "read",
+                    path,
+                    source,
+                });
+            }
         };
-        let rack: Self = serde_json::from_slice(&text)
-            .map_err(|e| RackError::Record { path: path.clone(), said: e.to_string() })?;
+        let rack: Self = serde_json::from_slice(&text).map_err(|e| RackError::Record {
+            path: path.clone(),
+            said: e.to_string(),
+        })?;
         if rack.version != RECORD_VERSION {
             let said = format!("expected version {RECORD_VERSION}, found {}", rack.version);
             return Err(RackError::Record { path, said });
@@ -65,8 +73,10 @@ impl Rack {
 
     pub(super) fn save(&self) -> Result<(), RackError> {
         let path = Home::new(&self.dir).record();
-        let mut text = serde_json::to_vec_pretty(self)
-            .map_err(|e| RackError::Record { path: path.clone(), said: e.to_string() })?;
+        let mut text = serde_json::to_vec_pretty(self).map_err(|e| RackError::Record {
+            path: path.clone(),
+            said: e.to_string(),
+        })?;
         text.push(b'\n');
         write_private(&path, &text)
     }

@@ -51,7 +51,13 @@ impl NodeSpec {
     /// A machine of 1 CPU, 1 GiB of memory and a disk of 4 GiB.
     #[must_use]
     pub fn new(name: impl Into<String>, firmware: Firmware) -> Self {
-        Self { name: name.into(), firmware, disk_gb: 4, memory_mb: 1024, cpus: 1 }
+        Self {
+            name: name.into(),
+            firmware,
+            disk_gb: 4,
+            memory_mb: 1024,
+            cpus: 1,
+        }
     }
 }
 
@@ -88,7 +94,13 @@ impl RackSpec {
 
     /// Refuses what could not work, before anything exists.
     pub fn check(&self) -> Result<(), RackError> {
-        let wrong = |what: &str, expected, found: String| Err(RackError::Spec { what: what.to_owned(), expected, found });
+        let wrong = |what: &str, expected, found: String| {
+            Err(RackError::Spec {
+                what: what.to_owned(),
+                expected,
+                found,
+            })
+        };
         if self.nodes.is_empty() || self.nodes.len() > NODES_MAX {
             return wrong("machines", "1 to 200", self.nodes.len().to_string());
         }
@@ -97,26 +109,52 @@ impl RackSpec {
         }
         for label in [&self.rack, &self.site, &self.network] {
             if !is_name(label) {
-                return wrong("labels", "lower-case letters, digits and dashes, a letter first", format!("{label:?}"));
+                return wrong(
+                    "labels",
+                    "lower-case letters, digits and dashes, a letter first",
+                    format!("{label:?}"),
+                );
             }
         }
         let mut names = BTreeSet::new();
         for node in &self.nodes {
-            let NodeSpec { name, firmware: _, disk_gb, memory_mb, cpus } = node;
+            let NodeSpec {
+                name,
+                firmware: _,
+                disk_gb,
+                memory_mb,
+                cpus,
+            } = node;
             if !is_name(name) || name.len() > NAME_SIZE_MAX {
-                return wrong("machine names", "at most 17 lower-case letters, digits and dashes, a letter first", format!("{name:?}"));
+                return wrong(
+                    "machine names",
+                    "at most 17 lower-case letters, digits and dashes, a letter first",
+                    format!("{name:?}"),
+                );
             }
             if !names.insert(name) {
                 return wrong("machine names", "different ones", format!("{name:?} twice"));
             }
             if *disk_gb == 0 || *disk_gb > 65_536 {
-                return wrong(&format!("machine {name}, disk_gb"), "1 to 65536", disk_gb.to_string());
+                return wrong(
+                    &format!("machine {name}, disk_gb"),
+                    "1 to 65536",
+                    disk_gb.to_string(),
+                );
             }
             if *memory_mb < MEMORY_MB_MIN {
-                return wrong(&format!("machine {name}, memory_mb"), "at least 256", memory_mb.to_string());
+                return wrong(
+                    &format!("machine {name}, memory_mb"),
+                    "at least 256",
+                    memory_mb.to_string(),
+                );
             }
             if *cpus == 0 || *cpus > 64 {
-                return wrong(&format!("machine {name}, cpus"), "1 to 64", cpus.to_string());
+                return wrong(
+                    &format!("machine {name}, cpus"),
+                    "1 to 64",
+                    cpus.to_string(),
+                );
             }
         }
         Ok(())
@@ -125,7 +163,9 @@ impl RackSpec {
 
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 /// What follows from a machine's place in the rack, counted from 1.
@@ -161,7 +201,10 @@ mod tests {
     use super::*;
 
     fn rack(names: &[&str]) -> RackSpec {
-        let nodes = names.iter().map(|n| NodeSpec::new(*n, Firmware::Bios)).collect();
+        let nodes = names
+            .iter()
+            .map(|n| NodeSpec::new(*n, Firmware::Bios))
+            .collect();
         RackSpec::new("/x".into(), nodes)
     }
 
@@ -181,7 +224,10 @@ mod tests {
             (rack(&["A"]), "found \"A\""),
             (rack(&["-a"]), "a letter first"),
             (rack(&["abcdefghijklmnopqr"]), "at most 17"),
-            (small, "machine a, memory_mb: expected at least 256, found 64"),
+            (
+                small,
+                "machine a, memory_mb: expected at least 256, found 64",
+            ),
         ] {
             let error = spec.check().unwrap_err().to_string();
             assert!(error.contains(text), "{error:?} lacks {text:?}");

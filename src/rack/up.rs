@@ -34,12 +34,18 @@ pub async fn up(spec: &RackSpec, report: Report<'_>) -> Result<Rack, RackError> 
     spec.check()?;
     check_programs(spec)?;
     fs::create_dir_all(&spec.dir).map_err(RackError::io("make directory", &spec.dir))?;
-    let dir = spec.dir.canonicalize().map_err(RackError::io("find directory", &spec.dir))?;
+    let dir = spec
+        .dir
+        .canonicalize()
+        .map_err(RackError::io("find directory", &spec.dir))?;
+    files::check_dir(&dir)?;
     let namespace = net::namespace(&dir);
     if net::exists(&namespace) {
         return Err(RackError::AlreadyUp { dir });
     }
-    let guard = Guard { dir: Some(dir.clone()) };
+    let guard = Guard {
+        dir: Some(dir.clone()),
+    };
     let rack = tokio::select! {
         rack = start(spec, &dir, namespace, report) => rack?,
         Ok(()) = tokio::signal::ctrl_c() => return Err(RackError::Interrupted),
@@ -68,7 +74,12 @@ impl Drop for Guard {
     }
 }
 
-async fn start(spec: &RackSpec, dir: &Path, namespace: String, report: Report<'_>) -> Result<Rack, RackError> {
+async fn start(
+    spec: &RackSpec,
+    dir: &Path,
+    namespace: String,
+    report: Report<'_>,
+) -> Result<Rack, RackError> {
     let home = Home::new(dir);
     private_dir(&dir.join(".bmctl"))?;
     let password = home.prepare()?;
@@ -76,7 +87,9 @@ async fn start(spec: &RackSpec, dir: &Path, namespace: String, report: Report<'_
 
     let taps: Vec<&str> = places.iter().map(|p| p.tap.as_str()).collect();
     net::create(&namespace, spec.address, spec.prefix, &taps).await?;
-    report(Event::Network { namespace: namespace.clone() });
+    report(Event::Network {
+        namespace: namespace.clone(),
+    });
 
     let mut rack = Rack {
         version: RECORD_VERSION,
@@ -106,13 +119,23 @@ async fn start(spec: &RackSpec, dir: &Path, namespace: String, report: Report<'_
     tokio::time::sleep(START_WATCH).await;
     for node in &rack.nodes {
         if !node.bmc.is_some_and(ProcessId::is_alive) {
-            return Err(RackError::Bmc { node: node.name.clone(), said: last_words(&node.dir.join("bmc.log")) });
+            return Err(RackError::Bmc {
+                node: node.name.clone(),
+                said: last_words(&node.dir.join("bmc.log")),
+            });
         }
-        report(Event::Bmc { node: node.name.clone(), port: node.bmc_port });
+        report(Event::Bmc {
+            node: node.name.clone(),
+            port: node.bmc_port,
+        });
     }
     if !rack.advertiser.is_some_and(ProcessId::is_alive) {
         let said = last_words(&home.dir.join("advertiser.log"));
-        return Err(RackError::Program { operation: "start the router advertiser (dnsmasq)".to_owned(), said, hint: "" });
+        return Err(RackError::Program {
+            operation: "start the router advertiser (dnsmasq)".to_owned(),
+            said,
+            hint: "",
+        });
     }
     let path = dir.join("rack.hcl");
     fs::write(&path, hcl::render(spec, &places)).map_err(RackError::io("write", &path))?;
@@ -130,7 +153,10 @@ fn check_programs(spec: &RackSpec) -> Result<(), RackError> {
     }
     let uefi = spec.nodes.iter().any(|n| n.firmware == Firmware::Uefi);
     if uefi && !Path::new(files::OVMF_CODE).exists() {
-        return Err(RackError::Missing { program: "the UEFI firmware OVMF_CODE_4M.fd", package: "ovmf" });
+        return Err(RackError::Missing {
+            program: "the UEFI firmware OVMF_CODE_4M.fd",
+            package: "ovmf",
+        });
     }
     Ok(())
 }
@@ -139,11 +165,21 @@ fn check_programs(spec: &RackSpec) -> Result<(), RackError> {
 fn start_advertiser(home: &Home, namespace: &str) -> Result<ProcessId, RackError> {
     let log = home.dir.join("advertiser.log");
     spawn(namespace, &log, |c| {
-        c.args(["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--enable-ra", "--leasefile-ro"])
-            .arg(format!("--dhcp-range={},ra-only", net::PREFIX_V6))
-            .arg(format!("--interface={}", net::BRIDGE))
-            .arg(format!("--pid-file={}", home.dir.join("advertiser.pid").display()))
-            .arg("--log-facility=-")
+        c.args([
+            "dnsmasq",
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--port=0",
+            "--enable-ra",
+            "--leasefile-ro",
+        ])
+        .arg(format!("--dhcp-range={},ra-only", net::PREFIX_V6))
+        .arg(format!("--interface={}", net::BRIDGE))
+        .arg(format!(
+            "--pid-file={}",
+            home.dir.join("advertiser.pid").display()
+        ))
+        .arg("--log-facility=-")
     })
 }
 
@@ -160,7 +196,11 @@ fn start_bmc(node: &Path, namespace: &str) -> Result<ProcessId, RackError> {
 
 /// Starts a program inside the namespace, in a session of its own: it outlives this process and its terminal.
 /// `ip netns exec` and `setsid` become the program, so the id is the program's.
-fn spawn(namespace: &str, log: &Path, program: impl FnOnce(&mut Command) -> &mut Command) -> Result<ProcessId, RackError> {
+fn spawn(
+    namespace: &str,
+    log: &Path,
+    program: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<ProcessId, RackError> {
     let out = fs::File::create(log).map_err(RackError::io("write", log))?;
     let err = out.try_clone().map_err(RackError::io("write", log))?;
     let mut command = Command::new("ip");
@@ -170,7 +210,11 @@ fn spawn(namespace: &str, log: &Path, program: impl FnOnce(&mut Command) -> &mut
         .stdout(out)
         .stderr(err)
         .spawn()
-        .map_err(|e| RackError::Program { operation: "start ip".to_owned(), said: e.to_string(), hint: "" })?;
+        .map_err(|e| RackError::Program {
+            operation: "start ip".to_owned(),
+            said: e.to_string(),
+            hint: "",
+        })?;
     let gone = || RackError::Program {
         operation: "start a program in the rack's namespace".to_owned(),
         said: last_words(log),
@@ -183,5 +227,9 @@ fn spawn(namespace: &str, log: &Path, program: impl FnOnce(&mut Command) -> &mut
 fn last_words(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(3).collect();
-    if lines.is_empty() { "it said nothing".to_owned() } else { lines.into_iter().rev().collect::<Vec<_>>().join(" / ") }
+    if lines.is_empty() {
+        "it said nothing".to_owned()
+    } else {
+        lines.into_iter().rev().collect::<Vec<_>>().join(" / ")
+    }
 }

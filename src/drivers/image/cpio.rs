@@ -53,19 +53,29 @@ impl Archive {
 
     /// Adds one entry; directories on the way to it appear with mode 0755. Adding an equal entry again is no error.
     pub fn insert(&mut self, path: &str, node: Node) -> Result<(), CpioError> {
-        let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
+        let plain =
+            |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains('\0');
         if path.len() >= NAME_SIZE_MAX || !path.split('/').all(plain) {
             return Err(CpioError::Path(path.to_owned()));
         }
         let size = contents(&node).len();
         if size > FILE_SIZE_MAX {
-            return Err(CpioError::Size { path: path.to_owned(), size });
+            return Err(CpioError::Size {
+                path: path.to_owned(),
+                size,
+            });
         }
         for (end, _) in path.match_indices('/') {
             let parent = &path[..end];
-            let parent_node = self.entries.entry(parent.to_owned()).or_insert(Node::Directory { mode: 0o755 });
+            let parent_node = self
+                .entries
+                .entry(parent.to_owned())
+                .or_insert(Node::Directory { mode: 0o755 });
             if !matches!(parent_node, Node::Directory { .. }) {
-                return Err(CpioError::Parent { path: path.to_owned(), parent: parent.to_owned() });
+                return Err(CpioError::Parent {
+                    path: path.to_owned(),
+                    parent: parent.to_owned(),
+                });
             }
         }
         match self.entries.get(path) {
@@ -84,7 +94,18 @@ impl Archive {
             inode += 1;
             write_entry(out, inode, path, node)?;
         }
-        write_header(out, &Header { inode: 0, mode: 0, links: 1, size: 0, major: 0, minor: 0, name: TRAILER })
+        write_header(
+            out,
+            &Header {
+                inode: 0,
+                mode: 0,
+                links: 1,
+                size: 0,
+                major: 0,
+                minor: 0,
+                name: TRAILER,
+            },
+        )
     }
 }
 
@@ -116,13 +137,32 @@ fn write_entry(out: &mut dyn Write, inode: u32, name: &str, node: &Node) -> io::
     };
     let data = contents(node);
     let mode = kind | (permissions & PERMISSIONS);
-    write_header(out, &Header { inode, mode, links, size: data.len(), major, minor, name })?;
+    write_header(
+        out,
+        &Header {
+            inode,
+            mode,
+            links,
+            size: data.len(),
+            major,
+            minor,
+            name,
+        },
+    )?;
     out.write_all(data)?;
     pad(out, data.len())
 }
 
 fn write_header(out: &mut dyn Write, header: &Header<'_>) -> io::Result<()> {
-    let Header { inode, mode, links, size, major, minor, name } = *header;
+    let Header {
+        inode,
+        mode,
+        links,
+        size,
+        major,
+        minor,
+        name,
+    } = *header;
     let name_size = name.len() + 1;
     // Fields: ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check.
     let text = format!(
@@ -145,7 +185,10 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> Node {
-        Node::File { mode: 0o644, data: text.as_bytes().to_vec() }
+        Node::File {
+            mode: 0o644,
+            data: text.as_bytes().to_vec(),
+        }
     }
 
     fn bytes(archive: &Archive) -> Vec<u8> {
@@ -169,9 +212,34 @@ mod tests {
     fn busybox_reads_what_is_written() {
         let mut archive = Archive::new();
         archive.insert("etc/name", file("r1\n")).unwrap();
-        archive.insert("bin/sh", Node::Symlink { target: "busybox".into() }).unwrap();
-        archive.insert("dev/console", Node::CharDevice { mode: 0o600, major: 5, minor: 1 }).unwrap();
-        archive.insert("dev/vda", Node::BlockDevice { mode: 0o600, major: 254, minor: 0 }).unwrap();
+        archive
+            .insert(
+                "bin/sh",
+                Node::Symlink {
+                    target: "busybox".into(),
+                },
+            )
+            .unwrap();
+        archive
+            .insert(
+                "dev/console",
+                Node::CharDevice {
+                    mode: 0o600,
+                    major: 5,
+                    minor: 1,
+                },
+            )
+            .unwrap();
+        archive
+            .insert(
+                "dev/vda",
+                Node::BlockDevice {
+                    mode: 0o600,
+                    major: 254,
+                    minor: 0,
+                },
+            )
+            .unwrap();
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.cpio");
         std::fs::write(&path, bytes(&archive)).unwrap();
@@ -181,7 +249,13 @@ mod tests {
             .output()
             .unwrap();
         let text = String::from_utf8(listed.stdout).unwrap();
-        for wanted in ["crw------- 0/0", "brw-------", "bin/sh -> busybox", "-rw-r--r-- 0/0", "1970"] {
+        for wanted in [
+            "crw------- 0/0",
+            "brw-------",
+            "bin/sh -> busybox",
+            "-rw-r--r-- 0/0",
+            "1970",
+        ] {
             assert!(text.contains(wanted), "{wanted:?} is missing in:\n{text}");
         }
     }
@@ -191,13 +265,23 @@ mod tests {
         let mut archive = Archive::new();
         archive.insert("a", file("1")).unwrap();
         archive.insert("a", file("1")).unwrap();
-        assert_eq!(archive.insert("a", file("2")), Err(CpioError::Twice("a".into())));
+        assert_eq!(
+            archive.insert("a", file("2")),
+            Err(CpioError::Twice("a".into()))
+        );
         assert_eq!(
             archive.insert("a/b", file("2")),
-            Err(CpioError::Parent { path: "a/b".into(), parent: "a".into() })
+            Err(CpioError::Parent {
+                path: "a/b".into(),
+                parent: "a".into()
+            })
         );
         for path in ["", "/a", "a/", "a//b", "../a", "a/./b"] {
-            assert_eq!(archive.insert(path, file("")), Err(CpioError::Path(path.into())), "{path:?}");
+            assert_eq!(
+                archive.insert(path, file("")),
+                Err(CpioError::Path(path.into())),
+                "{path:?}"
+            );
         }
     }
 }

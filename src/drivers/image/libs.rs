@@ -7,7 +7,10 @@ use std::process::Command;
 #[derive(Debug, thiserror::Error)]
 pub enum LibsError {
     #[error("find the libraries of {}: ldd did not start; install libc-bin", program.display())]
-    NoLdd { program: PathBuf, source: std::io::Error },
+    NoLdd {
+        program: PathBuf,
+        source: std::io::Error,
+    },
     #[error("find the libraries of {}: expected a dynamic program, ldd said {said:?}", program.display())]
     NotDynamic { program: PathBuf, said: String },
     #[error("{} needs {library}, which is not installed here; install the package that holds it", program.display())]
@@ -22,10 +25,16 @@ pub fn of(program: &Path) -> Result<BTreeSet<PathBuf>, LibsError> {
         .arg(program)
         .env("LC_ALL", "C")
         .output()
-        .map_err(|source| LibsError::NoLdd { program: program.to_owned(), source })?;
+        .map_err(|source| LibsError::NoLdd {
+            program: program.to_owned(),
+            source,
+        })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(LibsError::NotDynamic { program: program.to_owned(), said });
+        return Err(LibsError::NotDynamic {
+            program: program.to_owned(),
+            said,
+        });
     }
     parse(program, &String::from_utf8_lossy(&output.stdout))
 }
@@ -37,7 +46,10 @@ fn parse(program: &Path, text: &str) -> Result<BTreeSet<PathBuf>, LibsError> {
         let (name, place) = line.split_once(" => ").unwrap_or(("", line));
         let path = place.split(" (").next().unwrap_or("").trim();
         if path == "not found" {
-            return Err(LibsError::Missing { program: program.to_owned(), library: name.to_owned() });
+            return Err(LibsError::Missing {
+                program: program.to_owned(),
+                library: name.to_owned(),
+            });
         }
         if path.starts_with('/') {
             found.insert(PathBuf::from(path));
@@ -54,7 +66,10 @@ mod tests {
     fn reads_ldd() {
         let text = "\tlinux-vdso.so.1 (0x00007f2dc3840000)\n\tlibaio.so.1 => /lib/libaio.so.1 (0x00007f)\n\t/lib64/ld.so (0x01)\n";
         let found = parse(Path::new("/usr/sbin/tgtd"), text).unwrap();
-        assert_eq!(found, BTreeSet::from(["/lib/libaio.so.1".into(), "/lib64/ld.so".into()]));
+        assert_eq!(
+            found,
+            BTreeSet::from(["/lib/libaio.so.1".into(), "/lib64/ld.so".into()])
+        );
     }
 
     #[test]

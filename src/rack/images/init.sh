@@ -20,6 +20,7 @@ chmod 755 /run/acpi/PWRF/00000080
 acpid -c /run/acpi -l /run/acpid.log -p /run/acpid.pid 2>/dev/null
 
 url= instance=
+hostname bmctl-test
 for word in $(cat /proc/cmdline); do
     case $word in
     bmctl.phone_home=*) url=${word#*=} ;;

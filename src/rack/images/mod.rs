@@ -16,19 +16,32 @@ use super::RackError;
 use crate::drivers::image::Event;
 use crate::drivers::image::cpio::Archive;
 use crate::drivers::image::kernel::{Kernel, KernelSource};
-use crate::drivers::image::ramdisk::{self, FileFacts, add_busybox, add_modules, add_script, compress, facts, write_file};
+use crate::drivers::image::ramdisk::{
+    self, FileFacts, add_busybox, add_modules, add_script, compress, facts, write_file,
+};
 use tools::{Tree, file_system};
 
 const INITRD: &str = include_str!("initrd.sh");
 const INIT: &str = include_str!("init.sh");
 const DHCP_SCRIPT: &str = include_str!("../../drivers/image/udhcpc.sh");
-const OS_RELEASE: &str = "ID=bmctl-test\nNAME=\"bmctl test system\"\nPRETTY_NAME=\"bmctl test system\"\n";
+const OS_RELEASE: &str =
+    "ID=bmctl-test\nNAME=\"bmctl test system\"\nPRETTY_NAME=\"bmctl test system\"\n";
 const PARTITION_SIZE: u64 = 96 << 20;
 const DISK_ROOT_SIZE: u64 = 64 << 20;
 /// Disks, network, config drive (FAT with its default character sets), power button.
 const DRIVERS: &[&str] = &[
-    "virtio_pci", "virtio_net", "virtio_blk", "virtio_scsi", "virtio_rng", "sd_mod", "ext4", "vfat", "nls_cp437", "nls_ascii",
-    "button", "evdev",
+    "virtio_pci",
+    "virtio_net",
+    "virtio_blk",
+    "virtio_scsi",
+    "virtio_rng",
+    "sd_mod",
+    "ext4",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "button",
+    "evdev",
 ];
 
 /// File system of the partition image: `root=UUID=…` finds it.
@@ -51,7 +64,12 @@ impl ImagesSpec {
     /// Everything from Debian's packages.
     #[must_use]
     pub fn new(out: PathBuf, cache: PathBuf) -> Self {
-        Self { out, cache, kernel: KernelSource::default(), busybox: "/bin/busybox".into() }
+        Self {
+            out,
+            cache,
+            kernel: KernelSource::default(),
+            busybox: "/bin/busybox".into(),
+        }
     }
 }
 
@@ -71,12 +89,22 @@ pub struct ImagesBuilt {
 
 /// Builds them all. The same inputs give the same bytes.
 pub fn build(spec: &ImagesSpec, report: &mut dyn FnMut(Event)) -> Result<ImagesBuilt, RackError> {
-    let ImagesSpec { out, kernel, cache, busybox } = spec;
+    let ImagesSpec {
+        out,
+        kernel,
+        cache,
+        busybox,
+    } = spec;
     let kernel = Kernel::obtain(kernel, cache, report).map_err(ramdisk::RamdiskError::from)?;
     fs::create_dir_all(out).map_err(RackError::io("make directory", out))?;
-    let out = &out.canonicalize().map_err(RackError::io("find directory", out))?;
+    let out = &out
+        .canonicalize()
+        .map_err(RackError::io("find directory", out))?;
     // Beside the result, since renames do not cross file systems.
-    let work = tempfile::Builder::new().prefix(".building-").tempdir_in(out).map_err(RackError::io("make a directory in", out))?;
+    let work = tempfile::Builder::new()
+        .prefix(".building-")
+        .tempdir_in(out)
+        .map_err(RackError::io("make a directory in", out))?;
     let work = work.path();
 
     let image = fs::read(&kernel.image).map_err(RackError::io("read the kernel", &kernel.image))?;
@@ -92,7 +120,11 @@ pub fn build(spec: &ImagesSpec, report: &mut dyn FnMut(Event)) -> Result<ImagesB
         write_file(&out.join(name), data, report)?;
         files.insert(name.to_owned(), facts(data));
     }
-    for (name, from) in [("partition.img", partition), ("disk.img", disk), ("disk.qcow2", qcow2)] {
+    for (name, from) in [
+        ("partition.img", partition),
+        ("disk.img", disk),
+        ("disk.qcow2", qcow2),
+    ] {
         files.insert(name.to_owned(), put(&from, &out.join(name), report)?);
     }
     Ok(ImagesBuilt {
@@ -108,12 +140,17 @@ pub fn build(spec: &ImagesSpec, report: &mut dyn FnMut(Event)) -> Result<ImagesB
 fn put(from: &Path, to: &Path, report: &mut dyn FnMut(Event)) -> Result<FileFacts, RackError> {
     let facts = facts(&fs::read(from).map_err(RackError::io("read", from))?);
     fs::rename(from, to).map_err(RackError::io("rename to", to))?;
-    report(Event::Wrote { path: to.to_owned(), size: facts.size });
+    report(Event::Wrote {
+        path: to.to_owned(),
+        size: facts.size,
+    });
     Ok(facts)
 }
 
 fn initrd(kernel: &Kernel, busybox: &Path) -> Result<Vec<u8>, RackError> {
-    let modules = kernel.modules(DRIVERS).map_err(ramdisk::RamdiskError::from)?;
+    let modules = kernel
+        .modules(DRIVERS)
+        .map_err(ramdisk::RamdiskError::from)?;
     let mut archive = Archive::new();
     add_busybox(&mut archive, busybox)?;
     add_modules(&mut archive, &kernel.release, &modules)?;
@@ -126,14 +163,41 @@ fn initrd(kernel: &Kernel, busybox: &Path) -> Result<Vec<u8>, RackError> {
 fn root_tree(busybox: &Path) -> Result<Tree, RackError> {
     let busybox = fs::read(busybox).map_err(RackError::io("read busybox from", busybox))?;
     let mut tree = Tree::default();
-    for dir in ["bin", "dev", "etc", "lib", "lib/bmctl", "mnt", "proc", "root", "run", "sbin", "sys", "tmp", "var"] {
+    for dir in [
+        "bin",
+        "dev",
+        "etc",
+        "lib",
+        "lib/bmctl",
+        "mnt",
+        "proc",
+        "root",
+        "run",
+        "sbin",
+        "sys",
+        "tmp",
+        "var",
+    ] {
         tree.directory(dir);
     }
     tree.file("bin/busybox", 0o755, busybox);
     tree.file("sbin/init", 0o755, INIT.as_bytes().to_vec());
-    tree.file("lib/bmctl/udhcpc.sh", 0o755, DHCP_SCRIPT.as_bytes().to_vec());
+    tree.file(
+        "lib/bmctl/udhcpc.sh",
+        0o755,
+        DHCP_SCRIPT.as_bytes().to_vec(),
+    );
     tree.file("etc/os-release", 0o644, OS_RELEASE.as_bytes().to_vec());
-    for name in ["sh", "mount", "poweroff", "reboot", "run-parts", "wget", "cat", "sync"] {
+    for name in [
+        "sh",
+        "mount",
+        "poweroff",
+        "reboot",
+        "run-parts",
+        "wget",
+        "cat",
+        "sync",
+    ] {
         tree.link(&format!("bin/{name}"), "busybox");
     }
     Ok(tree)
@@ -145,8 +209,15 @@ mod tests {
     use std::process::Command;
 
     fn parses(text: &str) {
-        let output = Command::new("busybox").args(["sh", "-n", "-c", text]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("busybox")
+            .args(["sh", "-n", "-c", text])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     #[test]
@@ -158,13 +229,18 @@ mod tests {
     /// A kernel directory as small as one can be, so that nothing is fetched.
     fn spec(dir: &Path, out: &str) -> ImagesSpec {
         let kernel = dir.join("kernel");
-        for (file, data) in
-            [("boot/vmlinuz-6.1.0-1", "kernel"), ("lib/modules/6.1.0-1/modules.builtin", ""), ("lib/modules/6.1.0-1/kernel/a.ko", "")]
-        {
+        for (file, data) in [
+            ("boot/vmlinuz-6.1.0-1", "kernel"),
+            ("lib/modules/6.1.0-1/modules.builtin", ""),
+            ("lib/modules/6.1.0-1/kernel/a.ko", ""),
+        ] {
             fs::create_dir_all(kernel.join(file).parent().unwrap()).unwrap();
             fs::write(kernel.join(file), data).unwrap();
         }
-        ImagesSpec { kernel: KernelSource::Dir(kernel), ..ImagesSpec::new(dir.join(out), dir.join("cache")) }
+        ImagesSpec {
+            kernel: KernelSource::Dir(kernel),
+            ..ImagesSpec::new(dir.join(out), dir.join("cache"))
+        }
     }
 
     #[test]
@@ -176,7 +252,10 @@ mod tests {
         let two = build(&spec(dir.path(), "two"), &mut |_| {}).unwrap();
         assert_eq!(one.files, two.files);
         assert_eq!(one.files["partition.img"].size, PARTITION_SIZE);
-        let left: Vec<_> = fs::read_dir(dir.path().join("one")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let left: Vec<_> = fs::read_dir(dir.path().join("one"))
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(left.len(), 5, "{left:?}");
     }
 }

@@ -29,26 +29,52 @@ impl Tree {
     }
 
     pub fn file(&mut self, path: &str, mode: u32, data: Vec<u8>) {
-        self.entries.insert(path.to_owned(), Entry::File { mode, data });
+        self.entries
+            .insert(path.to_owned(), Entry::File { mode, data });
     }
 
     pub fn link(&mut self, path: &str, target: &str) {
-        self.entries.insert(path.to_owned(), Entry::Link { target: target.to_owned() });
+        self.entries.insert(
+            path.to_owned(),
+            Entry::Link {
+                target: target.to_owned(),
+            },
+        );
     }
 }
 
 /// Makes `work/name` (`work` absolute), an ext4 file system of `size` bytes that holds `tree`, owned by root.
 ///
 /// debugfs fills it, file by file: `mke2fs -d` copies change times, which nobody can set, and the order of a directory.
-pub fn file_system(work: &Path, name: &str, size: u64, uuid: &str, tree: &Tree) -> Result<PathBuf, RackError> {
+pub fn file_system(
+    work: &Path,
+    name: &str,
+    size: u64,
+    uuid: &str,
+    tree: &Tree,
+) -> Result<PathBuf, RackError> {
     let path = work.join(name);
     let file = fs::File::create(&path).map_err(RackError::io("make", &path))?;
     file.set_len(size).map_err(RackError::io("size", &path))?;
     run("make a file system", "mke2fs", "e2fsprogs", |c| {
-        c.args(["-q", "-F", "-t", "ext4", "-m", "0", "-L", "bmctl-test", "-U", uuid])
-            // No lazy initialisation: the kernel would write to a disk that was just verified.
-            .args(["-E", &format!("hash_seed={uuid},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0")])
-            .arg(&path)
+        c.args([
+            "-q",
+            "-F",
+            "-t",
+            "ext4",
+            "-m",
+            "0",
+            "-L",
+            "bmctl-test",
+            "-U",
+            uuid,
+        ])
+        // No lazy initialisation: the kernel would write to a disk that was just verified.
+        .args([
+            "-E",
+            &format!("hash_seed={uuid},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0"),
+        ])
+        .arg(&path)
     })?;
     let mut script = String::new();
     let mut times = vec!["/".to_owned(), "/lost+found".to_owned()];
@@ -59,8 +85,13 @@ pub fn file_system(work: &Path, name: &str, size: u64, uuid: &str, tree: &Tree) 
             Entry::Link { target } => writeln!(script, "symlink /{inside} {target}"),
             Entry::File { mode, data } => {
                 let source = format!("{name}.{number}");
-                fs::write(work.join(&source), data).map_err(RackError::io("write", &work.join(&source)))?;
-                writeln!(script, "write {source} /{inside}\nsif /{inside} mode 0{:o}", 0o100_000 | mode)
+                fs::write(work.join(&source), data)
+                    .map_err(RackError::io("write", &work.join(&source)))?;
+                writeln!(
+                    script,
+                    "write {source} /{inside}\nsif /{inside} mode 0{:o}",
+                    0o100_000 | mode
+                )
             }
         };
         times.push(format!("/{inside}"));
@@ -70,18 +101,30 @@ pub fn file_system(work: &Path, name: &str, size: u64, uuid: &str, tree: &Tree) 
             let _ = writeln!(script, "sif {path} {field}");
         }
         for field in ["atime", "ctime", "mtime", "crtime"] {
-            let _ = writeln!(script, "sif {path} {field} @{IMAGE_TIME_S}\nsif {path} {field}_extra 0");
+            let _ = writeln!(
+                script,
+                "sif {path} {field} @{IMAGE_TIME_S}\nsif {path} {field}_extra 0"
+            );
         }
     }
     let commands = work.join(format!("{name}.debugfs"));
     fs::write(&commands, script).map_err(RackError::io("write", &commands))?;
     let said = run("fill a file system", "debugfs", "e2fsprogs", |c| {
         // It reads the files to write relative to where it runs.
-        c.args(["-w", "-f"]).arg(&commands).arg(&path).current_dir(work)
+        c.args(["-w", "-f"])
+            .arg(&commands)
+            .arg(&path)
+            .current_dir(work)
     })?;
     // debugfs succeeds whatever its commands did, and says so among its echoes.
-    if let Some(line) = said.lines().find(|l| l.contains("while ") || l.contains("not found")) {
-        return Err(RackError::Image { operation: "fill a file system".to_owned(), said: line.to_owned() });
+    if let Some(line) = said
+        .lines()
+        .find(|l| l.contains("while ") || l.contains("not found"))
+    {
+        return Err(RackError::Image {
+            operation: "fill a file system".to_owned(),
+            said: line.to_owned(),
+        });
     }
     Ok(path)
 }
@@ -93,7 +136,10 @@ pub fn run(
     package: &str,
     arguments: impl FnOnce(&mut Command) -> &mut Command,
 ) -> Result<String, RackError> {
-    let failed = |said: String| RackError::Image { operation: operation.to_owned(), said };
+    let failed = |said: String| RackError::Image {
+        operation: operation.to_owned(),
+        said,
+    };
     let mut command = Command::new(program);
     command
         .env("LC_ALL", "C")
@@ -103,11 +149,19 @@ pub fn run(
         .env("MTOOLS_SKIP_CHECK", "1")
         // mke2fs, debugfs live where a plain user's PATH does not look.
         .env("PATH", search_path());
-    let output = arguments(&mut command)
-        .output()
-        .map_err(|e| failed(format!("{program} did not start ({e}); install the Debian package {package}")))?;
-    let said = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned()).concat();
-    if output.status.success() { Ok(said) } else { Err(failed(format!("{program}: {}", said.trim()))) }
+    let output = arguments(&mut command).output().map_err(|e| {
+        failed(format!(
+            "{program} did not start ({e}); install the Debian package {package}"
+        ))
+    })?;
+    let said = [output.stdout, output.stderr]
+        .map(|b| String::from_utf8_lossy(&b).into_owned())
+        .concat();
+    if output.status.success() {
+        Ok(said)
+    } else {
+        Err(failed(format!("{program}: {}", said.trim())))
+    }
 }
 
 fn search_path() -> std::ffi::OsString {
