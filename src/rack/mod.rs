@@ -15,6 +15,7 @@ mod down;
 mod files;
 mod hcl;
 pub mod images;
+mod machine;
 mod net;
 mod process;
 mod record;

@@ -8,6 +8,7 @@ pub mod cpio;
 pub mod kernel;
 pub mod libs;
 pub mod ramdisk;
+pub mod scripts;
 
 use std::path::PathBuf;
 

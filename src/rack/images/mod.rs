@@ -19,11 +19,11 @@ use crate::drivers::image::kernel::{Kernel, KernelSource};
 use crate::drivers::image::ramdisk::{
     self, FileFacts, add_busybox, add_modules, add_script, compress, facts, write_file,
 };
+use crate::drivers::image::scripts::DHCP_SCRIPT;
 use tools::{Tree, file_system};
 
 const INITRD: &str = include_str!("initrd.sh");
 const INIT: &str = include_str!("init.sh");
-const DHCP_SCRIPT: &str = include_str!("../../drivers/image/udhcpc.sh");
 const OS_RELEASE: &str =
     "ID=bmctl-test\nNAME=\"bmctl test system\"\nPRETTY_NAME=\"bmctl test system\"\n";
 const PARTITION_SIZE: u64 = 96 << 20;
