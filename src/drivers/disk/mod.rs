@@ -1,1 +1,3 @@
 //! Writing disks. One file for each way of reaching one.
+
+pub mod iscsi;

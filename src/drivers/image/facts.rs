@@ -74,7 +74,7 @@ pub fn read(root: &Path, image: &Image) -> Done<ImageFacts> {
     }
     let (virtual_size, content) = match found {
         ImageFormat::Raw => (file_size, head),
-        ImageFormat::Qcow2 => super::open_qcow2_head(&path, PROBE_BYTES)?,
+        ImageFormat::Qcow2 => super::reader::qcow2_head(&path, PROBE_BYTES)?,
     };
     let side = |file: &Option<String>| -> Done<Option<Sha256>> {
         file.as_ref()

@@ -1,12 +1,31 @@
+//! Images: what nodes boot and what is written to their disks.
+//!
+//! Takes: paths of trusted local programs and packages, and where to put the result. Gives: boot files, reproducible
+//! byte for byte, with their digests. May import: the layers below, the file system, and Debian's own tools
+//! (`apt-get download`, `dpkg-deb`, `ldd`) run without root. Never does: mount, install a package, print, talk to a node.
+
+pub mod cpio;
 pub mod facts;
+pub mod kernel;
+pub mod libs;
+pub mod ramdisk;
+pub mod reader;
+pub mod scripts;
 
-use crate::drivers::Done;
-use std::path::Path;
+use std::path::PathBuf;
 
-/// Virtual size and first bytes of a qcow2 image.
-pub fn open_qcow2_head(path: &Path, _bytes: usize) -> Done<(u64, Vec<u8>)> {
-    Err(crate::drivers::DriverError::new(
-        crate::drivers::Trouble::Failed,
-        format!("qcow2: {}", path.display()),
-    ))
+/// What a builder is doing, for whoever shows progress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A kernel package is fetched from the archives this machine is set up for.
+    Fetching { package: String },
+    /// A kernel package is unpacked into the cache.
+    Unpacking { package: PathBuf },
+    /// The drivers that go into the ramdisk are known.
+    Modules { release: String, count: usize },
+    /// A file is complete and in its place.
+    Wrote { path: PathBuf, size: u64 },
 }
+
+/// Where progress goes. Builders call it; they never print.
+pub type Report<'a> = &'a mut dyn FnMut(Event);
