@@ -55,7 +55,13 @@ pub async fn destroy(global: &Global, args: DestroyArgs, out: &Out) -> CommandRe
     carry_out(global, args.common, None, Intent::Destroy, out).await
 }
 
-async fn carry_out(global: &Global, args: Common, file: Option<PathBuf>, intent: Intent, out: &Out) -> CommandResult {
+async fn carry_out(
+    global: &Global,
+    args: Common,
+    file: Option<PathBuf>,
+    intent: Intent,
+    out: &Out,
+) -> CommandResult {
     let configured = context::configure(global, &args.plan.config, out)?;
     let session = Session::open(configured, args.plan.sim.as_ref()).await?;
     let saved = file.as_deref().map(plan_command::load).transpose()?;
@@ -69,7 +75,13 @@ async fn carry_out(global: &Global, args: Common, file: Option<PathBuf>, intent:
     };
     plan_command::check(&plan)?;
     if !args.json {
-        out.print(&render(&plan, View { color: out.color(), steps: Steps::Shown }));
+        out.print(&render(
+            &plan,
+            View {
+                color: out.color(),
+                steps: Steps::Shown,
+            },
+        ));
     }
     if plan.is_empty() {
         return Ok(Exit::Done);
@@ -80,7 +92,11 @@ async fn carry_out(global: &Global, args: Common, file: Option<PathBuf>, intent:
     }
     check_configuration(&session, &plan, file.is_some())?;
     session.seal().await?;
-    let style = if args.json { Style::Json } else { Style::choose() };
+    let style = if args.json {
+        Style::Json
+    } else {
+        Style::choose()
+    };
     let reporter = Reporter::new(style, *out);
     let services = match session.world {
         Some(_) => Vec::new(),
@@ -112,7 +128,10 @@ fn refused(error: StoreError) -> Failure {
 
 /// Who holds the lock: what another user needs to find this process.
 fn holder() -> String {
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
     format!("process {} on {host}", std::process::id())
 }
 
@@ -142,7 +161,9 @@ fn confirm(intent: Intent, out: &Out) -> Result<bool, Failure> {
         Intent::Apply => "carry this out",
         Intent::Destroy => "destroy all of this",
     };
-    out.print(&format!("\nShall bmctl {what}? Only `yes` is taken as yes: "));
+    out.print(&format!(
+        "\nShall bmctl {what}? Only `yes` is taken as yes: "
+    ));
     let _ = std::io::stdout().flush();
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
@@ -153,7 +174,12 @@ fn confirm(intent: Intent, out: &Out) -> Result<bool, Failure> {
     Ok(yes)
 }
 
-async fn execute(session: &Session, plan: &Plan, reporter: &Reporter, out: &Out) -> Result<(Summary, bool), Failure> {
+async fn execute(
+    session: &Session,
+    plan: &Plan,
+    reporter: &Reporter,
+    out: &Out,
+) -> Result<(Summary, bool), Failure> {
     let random = crate::drivers::agent::random_key()?;
     let run = Run {
         id: format!("r-{}", hex::encode(&random.expose()[..6])),
@@ -164,7 +190,9 @@ async fn execute(session: &Session, plan: &Plan, reporter: &Reporter, out: &Out)
     let mut report = |event| reporter.event(&event);
     if let Some(world) = &session.world {
         world.learn(plan);
-        let summary = apply::simulate(&run, world, &mut report).await.map_err(stale)?;
+        let summary = apply::simulate(&run, world, &mut report)
+            .await
+            .map_err(stale)?;
         return Ok((summary, false));
     }
     let (sender, requests) = mpsc::channel(4);
@@ -203,7 +231,11 @@ fn stale(error: ApplyError) -> Failure {
 }
 
 /// Boot services of every site the plan needs and nobody serves: the smallest set-up is one command.
-async fn start_services(session: &Session, plan: &Plan, reporter: &Reporter) -> Result<Vec<Services>, Failure> {
+async fn start_services(
+    session: &Session,
+    plan: &Plan,
+    reporter: &Reporter,
+) -> Result<Vec<Services>, Failure> {
     let recorded = session.store.recorded().await?;
     let mut out = Vec::new();
     for (addr, spec) in sites_of(session, plan, &recorded) {
@@ -211,7 +243,13 @@ async fn start_services(session: &Session, plan: &Plan, reporter: &Reporter) -> 
             continue;
         }
         let log = reporter.log(addr);
-        let services = serve::start(spec, session.store.clone(), session.drivers.clock.clone(), log).await?;
+        let services = serve::start(
+            spec,
+            session.store.clone(),
+            session.drivers.clock.clone(),
+            log,
+        )
+        .await?;
         out.push(services);
     }
     Ok(out)
@@ -220,7 +258,10 @@ async fn start_services(session: &Session, plan: &Plan, reporter: &Reporter) -> 
 fn sites_of(session: &Session, plan: &Plan, recorded: &Recorded) -> BTreeMap<Addr, SiteSpec> {
     let mut out = BTreeMap::new();
     for step in &plan.steps {
-        let (Step::BootDeploy { target, .. } | Step::BootInstance { target, .. }) = &step.step else { continue };
+        let (Step::BootDeploy { target, .. } | Step::BootInstance { target, .. }) = &step.step
+        else {
+            continue;
+        };
         if out.contains_key(&target.site) {
             continue;
         }
@@ -234,13 +275,19 @@ fn sites_of(session: &Session, plan: &Plan, recorded: &Recorded) -> BTreeMap<Add
 /// A site as declared or, when it has left the configuration, as recorded.
 pub fn site_spec(session: &Session, recorded: &Recorded, addr: &Addr) -> Option<SiteSpec> {
     let fleet = session.configured.fleet();
-    let site = fleet.sites.get(addr).cloned().or_else(|| match recorded.resources.get(addr) {
-        Some(Resource::Site(site)) => Some(site.clone()),
-        _ => None,
-    })?;
-    let network = fleet.networks.get(&site.network).cloned().or_else(|| match recorded.resources.get(&site.network) {
-        Some(Resource::Network(network)) => Some(network.clone()),
-        _ => None,
+    let site = fleet
+        .sites
+        .get(addr)
+        .cloned()
+        .or_else(|| match recorded.resources.get(addr) {
+            Some(Resource::Site(site)) => Some(site.clone()),
+            _ => None,
+        })?;
+    let network = fleet.networks.get(&site.network).cloned().or_else(|| {
+        match recorded.resources.get(&site.network) {
+            Some(Resource::Network(network)) => Some(network.clone()),
+            _ => None,
+        }
     })?;
     Some(SiteSpec {
         work: work_dir(&session.state_dir, addr),
@@ -262,7 +309,14 @@ fn tell(summary: &Summary, plan: &Plan, out: &Out, json: bool) {
     if json {
         return;
     }
-    let Summary { done, already_done, failed, blocked, not_started, failures } = summary;
+    let Summary {
+        done,
+        already_done,
+        failed,
+        blocked,
+        not_started,
+        failures,
+    } = summary;
     out.line(&format!(
         "\nApply of plan {}: {done} done, {already_done} already done, {failed} failed, {blocked} blocked, {not_started} not started.",
         &plan.id.get(..12).unwrap_or_default()

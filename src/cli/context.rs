@@ -66,7 +66,10 @@ pub fn configure(global: &Global, args: &ConfigArgs, out: &Out) -> Result<Config
     let root = std::fs::canonicalize(&global.dir)
         .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))?;
     let key = key::sealing_key()?;
-    let sources = FsSources { root: root.clone(), key: key.clone() };
+    let sources = FsSources {
+        root: root.clone(),
+        key: key.clone(),
+    };
     let loaded = config::load(".", &variables(args)?, &sources);
     out.diagnostics(&loaded.diagnostics, &loaded.sources);
     if loaded.diagnostics.has_errors() {
@@ -84,18 +87,33 @@ pub fn variables(args: &ConfigArgs) -> Result<Vec<VariableInput>, Failure> {
         .collect();
     from_env.sort();
     for (name, text) in from_env {
-        out.push(VariableInput { name, text, origin: VariableOrigin::Env });
+        out.push(VariableInput {
+            name,
+            text,
+            origin: VariableOrigin::Env,
+        });
     }
     for path in &args.var_files {
-        let text = std::fs::read_to_string(path).map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))?;
-        let origin = VariableOrigin::File { path: path.display().to_string() };
-        out.push(VariableInput { name: String::new(), text, origin });
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))?;
+        let origin = VariableOrigin::File {
+            path: path.display().to_string(),
+        };
+        out.push(VariableInput {
+            name: String::new(),
+            text,
+            origin,
+        });
     }
     for pair in &args.vars {
-        let (name, text) = pair
-            .split_once('=')
-            .ok_or_else(|| Failure::new(Exit::Usage, "--var: expected NAME=VALUE; `=` is missing"))?;
-        out.push(VariableInput { name: name.to_owned(), text: text.to_owned(), origin: VariableOrigin::Flag });
+        let (name, text) = pair.split_once('=').ok_or_else(|| {
+            Failure::new(Exit::Usage, "--var: expected NAME=VALUE; `=` is missing")
+        })?;
+        out.push(VariableInput {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            origin: VariableOrigin::Flag,
+        });
     }
     Ok(out)
 }
@@ -122,7 +140,12 @@ pub fn state_dir(root: &Path, backend: &StateBackend, simulated: bool) -> Result
     }
 }
 
-pub async fn open_store(root: &Path, backend: &StateBackend, key: &Key32, simulated: bool) -> Result<(Store, PathBuf), Failure> {
+pub async fn open_store(
+    root: &Path,
+    backend: &StateBackend,
+    key: &Key32,
+    simulated: bool,
+) -> Result<(Store, PathBuf), Failure> {
     let dir = state_dir(root, backend, simulated)?;
     let store = Store::open(&dir, Sealer::new(key.clone())).await?;
     Ok((store, dir))
@@ -131,7 +154,8 @@ pub async fn open_store(root: &Path, backend: &StateBackend, key: &Key32, simula
 impl Session {
     pub async fn open(configured: Configured, faults: Option<&Faults>) -> Result<Session, Failure> {
         let backend = &configured.loaded.settings.state;
-        let (store, state_dir) = open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
+        let (store, state_dir) =
+            open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
         let (drivers, world) = match faults {
             Some(faults) => {
                 let world = World::new(faults.clone(), 0);
@@ -139,7 +163,13 @@ impl Session {
             }
             None => (real_drivers(&store, &configured.root).await?, None),
         };
-        Ok(Session { configured, store, state_dir, drivers, world })
+        Ok(Session {
+            configured,
+            store,
+            state_dir,
+            drivers,
+            world,
+        })
     }
 
     /// Looks, then plans. What would be touched is found by planning once without having looked.
@@ -169,7 +199,13 @@ impl Session {
         intent: Intent,
         out: &Out,
     ) -> Result<Plan, Failure> {
-        let input = PlanInput { fleet: self.configured.fleet(), recorded, observed, facts, intent };
+        let input = PlanInput {
+            fleet: self.configured.fleet(),
+            recorded,
+            observed,
+            facts,
+            intent,
+        };
         plan::make(&input).map_err(|diagnostics| {
             out.diagnostics(&diagnostics, &self.configured.loaded.sources);
             Failure::told(Exit::Error)
@@ -178,7 +214,8 @@ impl Session {
 
     /// The power of nodes that carry an instance or that the plan would touch.
     async fn look(&self, recorded: &Recorded, plan: &Plan) -> Result<Observed, Failure> {
-        let mut wanted: BTreeSet<&Addr> = plan.steps.iter().filter_map(|s| s.node.as_ref()).collect();
+        let mut wanted: BTreeSet<&Addr> =
+            plan.steps.iter().filter_map(|s| s.node.as_ref()).collect();
         for resource in recorded.resources.values() {
             if let Resource::Instance(record) = resource {
                 wanted.insert(&record.node);
@@ -191,10 +228,16 @@ impl Session {
                 Some(Resource::Node(node)) => Some(node.as_ref()),
                 _ => None,
             };
-            let Some(node) = declared.or(recorded_node) else { continue };
+            let Some(node) = declared.or(recorded_node) else {
+                continue;
+            };
             let password = match declared {
                 Some(node) => node.power.password().text.clone(),
-                None => self.store.secret(&password_secret(addr)).await.unwrap_or_default(),
+                None => self
+                    .store
+                    .secret(&password_secret(addr))
+                    .await
+                    .unwrap_or_default(),
             };
             nodes.push((bmc_of(addr, node), password));
         }
@@ -211,7 +254,10 @@ impl Session {
         }
         for (addr, instance) in &fleet.instances {
             if let Some(data) = &instance.user_data {
-                secrets.push((crate::apply::lifecycle::user_data_secret(addr), data.text.clone()));
+                secrets.push((
+                    crate::apply::lifecycle::user_data_secret(addr),
+                    data.text.clone(),
+                ));
             }
         }
         Ok(self.store.put_secrets(&secrets).await?)
@@ -220,7 +266,13 @@ impl Session {
 
 pub fn bmc_of(addr: &Addr, node: &Node) -> Bmc {
     match &node.power {
-        PowerConfig::Ipmi { user, cipher_suite, address: _, port: _, password: _ } => Bmc {
+        PowerConfig::Ipmi {
+            user,
+            cipher_suite,
+            address: _,
+            port: _,
+            password: _,
+        } => Bmc {
             node: addr.clone(),
             endpoint: node.power.endpoint(),
             user: user.clone(),
@@ -233,11 +285,23 @@ async fn real_drivers(store: &Store, root: &Path) -> Result<Drivers, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(WallClock);
     Ok(Drivers {
         power: Arc::new(power::ipmi::Ipmi::open().await?),
-        agent: Arc::new(StoreAgent { store: store.clone(), clock: clock.clone() }),
-        boot: Arc::new(StoreBoot { store: store.clone() }),
-        disk: Arc::new(disk::iscsi::IscsiDisk { root: root.to_owned() }),
-        images: Arc::new(FileImages { root: root.to_owned() }),
-        ledger: Arc::new(StoreLedger { store: store.clone(), clock: clock.clone() }),
+        agent: Arc::new(StoreAgent {
+            store: store.clone(),
+            clock: clock.clone(),
+        }),
+        boot: Arc::new(StoreBoot {
+            store: store.clone(),
+        }),
+        disk: Arc::new(disk::iscsi::IscsiDisk {
+            root: root.to_owned(),
+        }),
+        images: Arc::new(FileImages {
+            root: root.to_owned(),
+        }),
+        ledger: Arc::new(StoreLedger {
+            store: store.clone(),
+            clock: clock.clone(),
+        }),
         clock,
     })
 }

@@ -29,7 +29,11 @@ struct Entry {
 const VERSION: u32 = 1;
 
 /// Reads what the plan needs of every image; mistakes name the image.
-pub fn gather(root: &Path, state: &Path, fleet: &Fleet) -> Result<BTreeMap<Addr, ImageFacts>, Failure> {
+pub fn gather(
+    root: &Path,
+    state: &Path,
+    fleet: &Fleet,
+) -> Result<BTreeMap<Addr, ImageFacts>, Failure> {
     let path = state.join("image-facts.json");
     // A cache that cannot be read is made anew.
     let mut cache: Cache = std::fs::read(&path)
@@ -46,19 +50,33 @@ pub fn gather(root: &Path, state: &Path, fleet: &Fleet) -> Result<BTreeMap<Addr,
             Failure::new(Exit::Error, format!("{addr}: {file}: {error}; correct `source`, `kernel` or `initrd`, or put the file there"))
         })?;
         let name = addr.to_string();
-        let known = cache.images.remove(&name).filter(|e| e.image == *image && e.stamps == stamps);
+        let known = cache
+            .images
+            .remove(&name)
+            .filter(|e| e.image == *image && e.stamps == stamps);
         let facts = match known {
             Some(entry) => entry.facts,
             None => {
                 changed = true;
-                facts::read(root, image).map_err(|e| Failure::new(Exit::Error, format!("{addr}: {e}")))?
+                facts::read(root, image)
+                    .map_err(|e| Failure::new(Exit::Error, format!("{addr}: {e}")))?
             }
         };
-        fresh.insert(name, Entry { image: image.clone(), stamps, facts: facts.clone() });
+        fresh.insert(
+            name,
+            Entry {
+                image: image.clone(),
+                stamps,
+                facts: facts.clone(),
+            },
+        );
         out.insert(addr.clone(), facts);
     }
     if changed || !cache.images.is_empty() {
-        let bytes = serde_json::to_vec(&Cache { version: VERSION, images: fresh })?;
+        let bytes = serde_json::to_vec(&Cache {
+            version: VERSION,
+            images: fresh,
+        })?;
         // A plan of a read-only checkout is a plan all the same.
         let _ = std::fs::create_dir_all(state).and_then(|()| std::fs::write(&path, bytes));
     }
@@ -66,11 +84,19 @@ pub fn gather(root: &Path, state: &Path, fleet: &Fleet) -> Result<BTreeMap<Addr,
 }
 
 fn stamps(root: &Path, image: &Image) -> Result<Vec<(u64, i64, u64)>, (String, std::io::Error)> {
-    let files = std::iter::once(&image.source).chain(&image.kernel).chain(&image.initrd);
+    let files = std::iter::once(&image.source)
+        .chain(&image.kernel)
+        .chain(&image.initrd);
     files
         .map(|file| {
             let meta = std::fs::metadata(root.join(file)).map_err(|e| (file.clone(), e))?;
-            Ok((meta.len(), meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()), meta.ino()))
+            Ok((
+                meta.len(),
+                meta.mtime()
+                    .saturating_mul(1_000_000_000)
+                    .saturating_add(meta.mtime_nsec()),
+                meta.ino(),
+            ))
         })
         .collect()
 }

@@ -44,7 +44,14 @@ pub struct Cli {
 #[derive(Debug, clap::Args)]
 pub struct Global {
     /// Run as if started in DIR, which holds the configuration
-    #[arg(short = 'C', long = "chdir", value_name = "DIR", default_value = ".", global = true, hide_default_value = true)]
+    #[arg(
+        short = 'C',
+        long = "chdir",
+        value_name = "DIR",
+        default_value = ".",
+        global = true,
+        hide_default_value = true
+    )]
     dir: PathBuf,
     /// When to use colours
     #[arg(long, value_enum, default_value_t = When::Auto, global = true, hide_default_value = true)]
@@ -95,11 +102,18 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to standard output and are no error. Nothing can be done about a closed terminal.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let out = Out::new(cli.global.color);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             out.error(&format!("starting: {error}"));
@@ -144,12 +158,18 @@ pub struct Failure {
 
 impl Failure {
     fn new(exit: Exit, message: impl Into<String>) -> Failure {
-        Failure { exit, message: message.into() }
+        Failure {
+            exit,
+            message: message.into(),
+        }
     }
 
     /// The reasons have been shown already.
     fn told(exit: Exit) -> Failure {
-        Failure { exit, message: String::new() }
+        Failure {
+            exit,
+            message: String::new(),
+        }
     }
 
     fn tell(&self, out: &Out) {

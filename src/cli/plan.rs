@@ -1,7 +1,7 @@
 //! `bmctl plan`
 
-use std::os::unix::fs::OpenOptionsExt;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::context::{self, PlanArgs, Session};
@@ -34,7 +34,11 @@ pub struct Args {
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let configured = context::configure(global, &args.plan.config, out)?;
     let session = Session::open(configured, args.plan.sim.as_ref()).await?;
-    let intent = if args.destroy { Intent::Destroy } else { Intent::Apply };
+    let intent = if args.destroy {
+        Intent::Destroy
+    } else {
+        Intent::Apply
+    };
     let plan = session.plan(intent, args.plan.refresh, out).await?;
     check(&plan)?;
     if let Some(path) = &args.out {
@@ -43,10 +47,24 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     if args.json {
         out.print(&String::from_utf8_lossy(&planfile::write(&plan)?));
     } else {
-        let steps = if args.no_steps { Steps::Hidden } else { Steps::Shown };
-        out.print(&render(&plan, View { color: out.color(), steps }));
+        let steps = if args.no_steps {
+            Steps::Hidden
+        } else {
+            Steps::Shown
+        };
+        out.print(&render(
+            &plan,
+            View {
+                color: out.color(),
+                steps,
+            },
+        ));
         if let Some(path) = &args.out {
-            out.line(&format!("\nSaved as {}. To carry it out: bmctl apply {}", path.display(), path.display()));
+            out.line(&format!(
+                "\nSaved as {}. To carry it out: bmctl apply {}",
+                path.display(),
+                path.display()
+            ));
         }
     }
     Ok(match (args.detailed_exitcode, plan.is_empty()) {
@@ -61,15 +79,29 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
     if findings.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(Exit::Error, format!("a bug in bmctl: the plan breaks its own rules: {}", findings.join("; "))))
+    Err(Failure::new(
+        Exit::Error,
+        format!(
+            "a bug in bmctl: the plan breaks its own rules: {}",
+            findings.join("; ")
+        ),
+    ))
 }
 
 /// Whole or not at all, readable by its owner: it says which machines lose what.
 fn save(plan: &Plan, path: &Path) -> Result<(), Failure> {
     let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
     let bytes = planfile::write(plan)?;
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(trouble)?;
-    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(trouble)
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(trouble)?;
+    file.write_all(&bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(trouble)
 }
 
 /// Reads a plan file, bounded.
@@ -77,8 +109,12 @@ pub fn load(path: &Path) -> Result<Plan, Failure> {
     let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
     let size = std::fs::metadata(path).map_err(trouble)?.len();
     if size > planfile::BYTES_MAX {
-        return Err(Failure::new(Exit::Error, format!("{}: {size} bytes is no plan file", path.display())));
+        return Err(Failure::new(
+            Exit::Error,
+            format!("{}: {size} bytes is no plan file", path.display()),
+        ));
     }
     let bytes = std::fs::read(path).map_err(trouble)?;
-    planfile::read(&bytes).map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))
+    planfile::read(&bytes)
+        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))
 }

@@ -45,14 +45,19 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         args.nodes.iter().collect()
     };
     if chosen.is_empty() {
-        return Err(Failure::new(Exit::Usage, "name the nodes, such as 'node.rack[\"r1-01\"]'"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "name the nodes, such as 'node.rack[\"r1-01\"]'",
+        ));
     }
     let mut asked = Vec::new();
     for addr in chosen {
-        let node = fleet
-            .nodes
-            .get(addr)
-            .ok_or_else(|| Failure::new(Exit::Error, format!("{addr} is not a declared node; `bmctl state list node.` shows some")))?;
+        let node = fleet.nodes.get(addr).ok_or_else(|| {
+            Failure::new(
+                Exit::Error,
+                format!("{addr} is not a declared node; `bmctl state list node.` shows some"),
+            )
+        })?;
         asked.push((bmc_of(addr, node), node.power.password().text.clone()));
     }
     let power = &session.drivers.power;
@@ -79,7 +84,8 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
 
 fn show(seen: &BTreeMap<Addr, PowerSeen>, json: bool, out: &Out) -> Result<(), Failure> {
     if json {
-        let all: BTreeMap<String, &PowerSeen> = seen.iter().map(|(a, s)| (a.to_string(), s)).collect();
+        let all: BTreeMap<String, &PowerSeen> =
+            seen.iter().map(|(a, s)| (a.to_string(), s)).collect();
         out.line(&serde_json::to_string_pretty(&all)?);
         return Ok(());
     }

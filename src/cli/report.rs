@@ -23,7 +23,11 @@ pub enum Style {
 
 impl Style {
     pub fn choose() -> Style {
-        if std::io::stderr().is_terminal() { Style::Bars } else { Style::Lines }
+        if std::io::stderr().is_terminal() {
+            Style::Bars
+        } else {
+            Style::Lines
+        }
     }
 }
 
@@ -56,13 +60,25 @@ impl Reporter {
             Style::Lines | Style::Json => ProgressDrawTarget::hidden(),
         };
         let screen = MultiProgress::with_draw_target(target);
-        Reporter { inner: Arc::new(Inner { style, out, screen, bars: Mutex::default() }) }
+        Reporter {
+            inner: Arc::new(Inner {
+                style,
+                out,
+                screen,
+                bars: Mutex::default(),
+            }),
+        }
     }
 
     /// For the services of a site: their lines go between the others.
     pub fn log(&self, site: Addr) -> Log {
         let reporter = self.clone();
-        Arc::new(move |text| reporter.event(&Event::Warning { subject: Some(site.clone()), text }))
+        Arc::new(move |text| {
+            reporter.event(&Event::Warning {
+                subject: Some(site.clone()),
+                text,
+            })
+        })
     }
 
     pub fn event(&self, event: &Event) {
@@ -82,8 +98,15 @@ impl Reporter {
     }
 
     pub fn close(&self) {
-        let mut bars = self.inner.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        for bar in std::mem::take(&mut bars.by_subject).into_values().chain(bars.summary.take()) {
+        let mut bars = self
+            .inner
+            .bars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for bar in std::mem::take(&mut bars.by_subject)
+            .into_values()
+            .chain(bars.summary.take())
+        {
             bar.finish_and_clear();
         }
     }
@@ -95,27 +118,47 @@ impl Reporter {
         let red = AnsiColor::Red.on_default().bold();
         let yellow = AnsiColor::Yellow.on_default();
         match event {
-            Event::StepFinished { subject, title, elapsed_ms, outcome, step: _ } => {
+            Event::StepFinished {
+                subject,
+                title,
+                elapsed_ms,
+                outcome,
+                step: _,
+            } => {
                 let time = format!("{}.{} s", elapsed_ms / 1000, elapsed_ms % 1000 / 100);
                 let (word, why) = match outcome {
                     Outcome::Done { detail } => (out.paint_err(green, "done"), detail.clone()),
-                    Outcome::AlreadyDone { detail } => (out.paint_err(green, "already done"), detail.clone()),
+                    Outcome::AlreadyDone { detail } => {
+                        (out.paint_err(green, "already done"), detail.clone())
+                    }
                     Outcome::Failed { why } => (out.paint_err(red, "FAILED"), why.clone()),
-                    Outcome::Blocked { by } => (out.paint_err(yellow, "blocked"), format!("by {by}")),
+                    Outcome::Blocked { by } => {
+                        (out.paint_err(yellow, "blocked"), format!("by {by}"))
+                    }
                     Outcome::NotStarted => (out.paint_err(yellow, "not started"), String::new()),
                 };
                 Some(format!("{subject}: {title}: {word} after {time} ({why})"))
             }
             Event::Warning { subject, text } => {
-                let who = subject.as_ref().map(|s| format!("{s}: ")).unwrap_or_default();
+                let who = subject
+                    .as_ref()
+                    .map(|s| format!("{s}: "))
+                    .unwrap_or_default();
                 Some(format!("{}: {who}{text}", out.paint_err(yellow, "Warning")))
             }
-            Event::RunStarted { .. } | Event::StepStarted { .. } | Event::Progress { .. } | Event::RunFinished { .. } => None,
+            Event::RunStarted { .. }
+            | Event::StepStarted { .. }
+            | Event::Progress { .. }
+            | Event::RunFinished { .. } => None,
         }
     }
 
     fn bars(&self, event: &Event) {
-        let mut bars = self.inner.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bars = self
+            .inner
+            .bars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let screen = &self.inner.screen;
         match event {
             Event::RunStarted { steps, .. } => {
@@ -124,7 +167,11 @@ impl Reporter {
                 bar.enable_steady_tick(Duration::from_secs(1));
                 bars.summary = Some(bar);
             }
-            Event::StepStarted { subject, title, step: _ } => {
+            Event::StepStarted {
+                subject,
+                title,
+                step: _,
+            } => {
                 if !bars.by_subject.contains_key(subject) && bars.by_subject.len() < BARS_MAX {
                     let bar = screen.insert(0, ProgressBar::new(0));
                     bar.set_style(style("  {prefix}: {msg}"));
@@ -135,7 +182,13 @@ impl Reporter {
                     bar.set_message(title.clone());
                 }
             }
-            Event::Progress { subject, phase, done, total, step: _ } => {
+            Event::Progress {
+                subject,
+                phase,
+                done,
+                total,
+                step: _,
+            } => {
                 if let Some(bar) = bars.by_subject.get(subject) {
                     let rate = bar.elapsed().as_secs().max(1);
                     bar.set_message(format!(
@@ -146,7 +199,9 @@ impl Reporter {
                     ));
                 }
             }
-            Event::StepFinished { outcome, subject, .. } => {
+            Event::StepFinished {
+                outcome, subject, ..
+            } => {
                 if let Some(summary) = &bars.summary {
                     summary.inc(1);
                 }

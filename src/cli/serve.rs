@@ -29,16 +29,30 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         args.sites
     };
     if sites.is_empty() {
-        return Err(Failure::new(Exit::Error, "no site is declared; a `site` block says where nodes boot from"));
+        return Err(Failure::new(
+            Exit::Error,
+            "no site is declared; a `site` block says where nodes boot from",
+        ));
     }
     let mut running = Vec::new();
     for addr in sites {
         let spec = site_spec(&session, &recorded, &addr)
             .ok_or_else(|| Failure::new(Exit::Error, format!("{addr} is not a declared site")))?;
-        let at = format!("{addr} at http://{}:{}", spec.site.address, spec.site.http_port);
+        let at = format!(
+            "{addr} at http://{}:{}",
+            spec.site.address, spec.site.http_port
+        );
         let (notes, name) = (*out, addr.clone());
         let log = Arc::new(move |text: String| notes.note(&format!("{name}: {text}")));
-        running.push(serve::start(spec, session.store.clone(), session.drivers.clock.clone(), log).await?);
+        running.push(
+            serve::start(
+                spec,
+                session.store.clone(),
+                session.drivers.clock.clone(),
+                log,
+            )
+            .await?,
+        );
         out.note(&format!("serving {at}"));
     }
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;

@@ -29,17 +29,32 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         if args.json {
             out.print(&String::from_utf8_lossy(&planfile::write(&plan)?));
         } else {
-            out.print(&render(&plan, View { color: out.color(), steps: Steps::Shown }));
+            out.print(&render(
+                &plan,
+                View {
+                    color: out.color(),
+                    steps: Steps::Shown,
+                },
+            ));
         }
         return Ok(Exit::Done);
     }
     let configured = context::configure(global, &args.config, out)?;
-    let (store, _) = context::open_store(&configured.root, &configured.loaded.settings.state, &configured.key, false).await?;
+    let (store, _) = context::open_store(
+        &configured.root,
+        &configured.loaded.settings.state,
+        &configured.key,
+        false,
+    )
+    .await?;
     let recorded = store.recorded().await?;
-    let instances = recorded.resources.iter().filter_map(|(addr, resource)| match resource {
-        Resource::Instance(record) => Some((addr, record)),
-        _ => None,
-    });
+    let instances = recorded
+        .resources
+        .iter()
+        .filter_map(|(addr, resource)| match resource {
+            Resource::Instance(record) => Some((addr, record)),
+            _ => None,
+        });
     if args.json {
         let all: serde_json::Map<String, serde_json::Value> = instances
             .map(|(addr, record)| Ok((addr.to_string(), serde_json::to_value(record)?)))
@@ -50,7 +65,9 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["instance", "node", "phase", "address", "image", "root", "said"]);
+    table.set_header([
+        "instance", "node", "phase", "address", "image", "root", "said",
+    ]);
     for (addr, record) in instances {
         table.add_row(row(&addr.to_string(), record));
     }
@@ -73,8 +90,13 @@ fn row(addr: &str, record: &InstanceRecord) -> [String; 7] {
         record.node.to_string(),
         phase,
         addresses.join(", "),
-        format!("{} ({})", record.desired.image, record.image_facts.sha256.short()),
+        format!(
+            "{} ({})",
+            record.desired.image,
+            record.image_facts.sha256.short()
+        ),
         said.map(|p| p.root.clone()).unwrap_or_default(),
-        said.map(|p| format!("{} at {}", p.hostname, p.address)).unwrap_or_default(),
+        said.map(|p| format!("{} at {}", p.hostname, p.address))
+            .unwrap_or_default(),
     ]
 }

@@ -23,7 +23,11 @@ fn error(path: &Path, source: &std::io::Error) -> SourceError {
         SourceErrorKind::NotFound => "no such file".to_owned(),
         SourceErrorKind::Other => source.to_string(),
     };
-    SourceError { path: path.display().to_string(), reason, kind }
+    SourceError {
+        path: path.display().to_string(),
+        reason,
+        kind,
+    }
 }
 
 impl Sources for FsSources {
@@ -45,13 +49,20 @@ impl Sources for FsSources {
 
     fn read(&self, path: &str) -> Result<Vec<u8>, SourceError> {
         let path = self.root.join(path);
-        let other = |reason: String| SourceError { path: path.display().to_string(), reason, kind: SourceErrorKind::Other };
+        let other = |reason: String| SourceError {
+            path: path.display().to_string(),
+            reason,
+            kind: SourceErrorKind::Other,
+        };
         let meta = std::fs::metadata(&path).map_err(|e| error(&path, &e))?;
         if !meta.is_file() {
             return Err(other("not a file".to_owned()));
         }
         if meta.len() > FILE_BYTES_MAX {
-            return Err(other(format!("{} bytes, at most {FILE_BYTES_MAX} are read", meta.len())));
+            return Err(other(format!(
+                "{} bytes, at most {FILE_BYTES_MAX} are read",
+                meta.len()
+            )));
         }
         std::fs::read(&path).map_err(|e| error(&path, &e))
     }

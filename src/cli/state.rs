@@ -39,15 +39,32 @@ enum Command {
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let config = match &args.command {
-        Command::List { config, .. } | Command::Show { config, .. } | Command::Runs { config } => config,
+        Command::List { config, .. } | Command::Show { config, .. } | Command::Runs { config } => {
+            config
+        }
     };
     let configured = context::configure(global, config, out)?;
-    let (store, _) = context::open_store(&configured.root, &configured.loaded.settings.state, &configured.key, false).await?;
+    let (store, _) = context::open_store(
+        &configured.root,
+        &configured.loaded.settings.state,
+        &configured.key,
+        false,
+    )
+    .await?;
     let recorded = store.recorded().await?;
     match args.command {
-        Command::List { prefix, json, config: _ } => {
+        Command::List {
+            prefix,
+            json,
+            config: _,
+        } => {
             let prefix = prefix.unwrap_or_default();
-            let all: Vec<String> = recorded.resources.keys().map(ToString::to_string).filter(|a| a.starts_with(&prefix)).collect();
+            let all: Vec<String> = recorded
+                .resources
+                .keys()
+                .map(ToString::to_string)
+                .filter(|a| a.starts_with(&prefix))
+                .collect();
             if json {
                 out.line(&serde_json::to_string_pretty(&all)?);
             } else {
@@ -55,16 +72,21 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             }
         }
         Command::Show { address, config: _ } => {
-            let resource = recorded
-                .resources
-                .get(&address)
-                .ok_or_else(|| Failure::new(Exit::Error, format!("{address} is not in the state; `bmctl state list` shows what is")))?;
+            let resource = recorded.resources.get(&address).ok_or_else(|| {
+                Failure::new(
+                    Exit::Error,
+                    format!("{address} is not in the state; `bmctl state list` shows what is"),
+                )
+            })?;
             out.line(&serde_json::to_string_pretty(resource)?);
         }
         Command::Runs { config: _ } => {
             for run in store.runs().await? {
                 let outcome = run.outcome.as_deref().unwrap_or("did not end");
-                out.line(&format!("{}  started {} ms  {outcome}", run.id, run.started_ms));
+                out.line(&format!(
+                    "{}  started {} ms  {outcome}",
+                    run.id, run.started_ms
+                ));
             }
         }
     }

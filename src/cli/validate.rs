@@ -23,7 +23,10 @@ pub fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let root = std::fs::canonicalize(&global.dir)
         .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))?;
     // Nothing is compared with state, so any key will do: validation leaves no file behind.
-    let sources = FsSources { root, key: Key32::new([0; 32]) };
+    let sources = FsSources {
+        root,
+        key: Key32::new([0; 32]),
+    };
     let loaded = crate::config::load(".", &context::variables(&args.config)?, &sources);
     let mut all = Diagnostics::default();
     let wrong = loaded.diagnostics.has_errors();
@@ -41,5 +44,9 @@ pub fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             out.line("The configuration is valid.");
         }
     }
-    Ok(if all.has_errors() { Exit::Error } else { Exit::Done })
+    Ok(if all.has_errors() {
+        Exit::Error
+    } else {
+        Exit::Done
+    })
 }

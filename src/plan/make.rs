@@ -690,7 +690,8 @@ impl<'a> Maker<'a> {
         plan.warnings.extend(network_boot_warning(&plan));
         for (node, seen) in &plan.reads {
             if let PowerSeen::Unknown(why) = seen {
-                plan.warnings.push(format!("power of {node} is unknown: {why}"));
+                plan.warnings
+                    .push(format!("power of {node} is unknown: {why}"));
             }
         }
         plan.id = planfile::id_of(&plan);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::net::UdpSocket;
-use tokio::sync::{mpsc, Semaphore};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::drivers::{Done, DriverError, PowerAct, PowerLook, Stop, Trouble};
@@ -52,7 +52,12 @@ impl Ipmi {
         let socket = Arc::new(socket);
         let routes = Arc::new(Mutex::new(Routes::default()));
         let receiver = tokio::spawn(receive(socket.clone(), routes.clone()));
-        Ok(Ipmi { socket, routes, gate: Semaphore::new(SESSIONS_MAX), receiver })
+        Ok(Ipmi {
+            socket,
+            routes,
+            gate: Semaphore::new(SESSIONS_MAX),
+            receiver,
+        })
     }
 
     fn routes(&self) -> std::sync::MutexGuard<'_, Routes> {
@@ -60,7 +65,12 @@ impl Ipmi {
     }
 
     /// One session: log in, send the commands, close. Suite 17 first, 3 when the BMC refuses it, unless one is given.
-    async fn talk(&self, bmc: &Bmc, password: &Secret, commands: Vec<Command>) -> Done<Vec<Vec<u8>>> {
+    async fn talk(
+        &self,
+        bmc: &Bmc,
+        password: &Secret,
+        commands: Vec<Command>,
+    ) -> Done<Vec<Vec<u8>>> {
         check_login(bmc, password)?;
         let peer = SocketAddr::V4(SocketAddrV4::new(bmc.endpoint.address, bmc.endpoint.port));
         let turn = self.routes().turns.entry(peer).or_default().clone();
@@ -74,7 +84,11 @@ impl Ipmi {
         };
         let mut last = Failure::Protocol("no cipher suite was tried");
         for suite in suites {
-            let login = Login { user: bmc.user.clone(), password: password.clone(), suite };
+            let login = Login {
+                user: bmc.user.clone(),
+                password: password.clone(),
+                suite,
+            };
             match self.session(peer, login, commands.clone()).await? {
                 Ended::Answers(answers) => {
                     self.routes().suites.insert(peer, suite);
@@ -129,7 +143,12 @@ async fn receive(socket: Arc<UdpSocket>, routes: Arc<Mutex<Routes>>) {
         if packet::open(bytes).is_none() {
             continue;
         }
-        let waiting = routes.lock().unwrap_or_else(PoisonError::into_inner).waiting.get(&peer).cloned();
+        let waiting = routes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .waiting
+            .get(&peer)
+            .cloned();
         if let Some(sender) = waiting {
             // A full queue is a flood; what is lost is sent again.
             let _ = sender.try_send(bytes.to_vec());
@@ -139,9 +158,17 @@ async fn receive(socket: Arc<UdpSocket>, routes: Arc<Mutex<Routes>>) {
 
 fn randoms() -> Done<Randoms> {
     let mut bytes = [0u8; 36];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| DriverError::new(Trouble::Failed, format!("random numbers of the operating system: {e}")))?;
-    let mut randoms = Randoms { console_id: 0, nonce: [0; 16], iv_seed: [0; 16] };
+    getrandom::fill(&mut bytes).map_err(|e| {
+        DriverError::new(
+            Trouble::Failed,
+            format!("random numbers of the operating system: {e}"),
+        )
+    })?;
+    let mut randoms = Randoms {
+        console_id: 0,
+        nonce: [0; 16],
+        iv_seed: [0; 16],
+    };
     randoms.console_id = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).max(1);
     randoms.nonce.copy_from_slice(&bytes[4..20]);
     randoms.iv_seed.copy_from_slice(&bytes[20..36]);
@@ -152,7 +179,10 @@ fn check_login(bmc: &Bmc, password: &Secret) -> Done<()> {
     let refuse = |what: &str, max: usize| {
         Err(DriverError::new(
             Trouble::Conflict,
-            format!("BMC of {}: the {what} has more than {max} bytes, which IPMI 2.0 cannot carry", bmc.node),
+            format!(
+                "BMC of {}: the {what} has more than {max} bytes, which IPMI 2.0 cannot carry",
+                bmc.node
+            ),
         ))
     };
     if bmc.user.len() > USER_LEN_MAX {
@@ -169,20 +199,33 @@ fn explain(bmc: &Bmc, failure: &Failure) -> DriverError {
     match failure {
         Failure::Silent(what) => DriverError::new(
             Trouble::Silent,
-            format!("{who}: no answer ({what}); check the address, the cable, and that IPMI over LAN is on"),
+            format!(
+                "{who}: no answer ({what}); check the address, the cable, and that IPMI over LAN is on"
+            ),
         ),
         Failure::NoSuchSuite(code) => DriverError::new(
             Trouble::Refused,
-            format!("{who}: it speaks neither cipher suite 17 nor 3, or not the one that is set (status 0x{code:02x})"),
+            format!(
+                "{who}: it speaks neither cipher suite 17 nor 3, or not the one that is set (status 0x{code:02x})"
+            ),
         ),
-        Failure::Refused(why) => DriverError::new(Trouble::Refused, format!("{who}: user `{}`: {why}", bmc.user)),
+        Failure::Refused(why) => DriverError::new(
+            Trouble::Refused,
+            format!("{who}: user `{}`: {why}", bmc.user),
+        ),
         Failure::NotAuthentic(why) => DriverError::new(
             Trouble::Refused,
-            format!("{who}: user `{}`: wrong password ({why}); correct `power.password`", bmc.user),
+            format!(
+                "{who}: user `{}`: wrong password ({why}); correct `power.password`",
+                bmc.user
+            ),
         ),
         Failure::Code { command, code } => DriverError::new(
             Trouble::Failed,
-            format!("{who}: {command}: completion code 0x{code:02x}, {}", command::describe_code(*code)),
+            format!(
+                "{who}: {command}: completion code 0x{code:02x}, {}",
+                command::describe_code(*code)
+            ),
         ),
         Failure::Protocol(why) => DriverError::new(Trouble::Failed, format!("{who}: {why}")),
     }
@@ -191,18 +234,24 @@ fn explain(bmc: &Bmc, failure: &Failure) -> DriverError {
 #[async_trait]
 impl PowerLook for Ipmi {
     async fn status(&self, bmc: &Bmc, password: &Secret) -> Done<PowerSeen> {
-        let answers = self.talk(bmc, password, vec![command::chassis_status()]).await?;
-        Ok(match answers.first().and_then(|data| command::is_on(data)) {
-            Some(true) => PowerSeen::On,
-            Some(false) => PowerSeen::Off,
-            None => PowerSeen::Unknown("an empty answer to chassis status".to_owned()),
-        })
+        let answers = self
+            .talk(bmc, password, vec![command::chassis_status()])
+            .await?;
+        Ok(
+            match answers.first().and_then(|data| command::is_on(data)) {
+                Some(true) => PowerSeen::On,
+                Some(false) => PowerSeen::Off,
+                None => PowerSeen::Unknown("an empty answer to chassis status".to_owned()),
+            },
+        )
     }
 }
 
 impl Ipmi {
     async fn control(&self, bmc: &Bmc, password: &Secret, control: Control) -> Done<()> {
-        self.talk(bmc, password, vec![command::chassis_control(control)]).await.map(drop)
+        self.talk(bmc, password, vec![command::chassis_control(control)])
+            .await
+            .map(drop)
     }
 }
 
@@ -241,12 +290,16 @@ impl PowerAct for Ipmi {
             efi: firmware == Firmware::Uefi,
         };
         // Some BMCs do not know the acknowledgement; the flags are what counts.
-        let cleared = self.talk(bmc, password, vec![command::clear_boot_acknowledgements()]).await;
+        let cleared = self
+            .talk(bmc, password, vec![command::clear_boot_acknowledgements()])
+            .await;
         if let Err(error) = cleared.as_ref()
             && error.kind != Trouble::Failed
         {
             return cleared.map(drop);
         }
-        self.talk(bmc, password, vec![command::set_boot_flags(flags)]).await.map(drop)
+        self.talk(bmc, password, vec![command::set_boot_flags(flags)])
+            .await
+            .map(drop)
     }
 }

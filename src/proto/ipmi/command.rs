@@ -16,7 +16,12 @@ const APP: u8 = 0x06;
 pub const ADMINISTRATOR: u8 = 4;
 
 fn command(name: &'static str, net_fn: u8, number: u8, data: &[u8]) -> Command {
-    Command { name, net_fn, number, data: data.to_vec() }
+    Command {
+        name,
+        net_fn,
+        number,
+        data: data.to_vec(),
+    }
 }
 
 /// Chassis control is refused with 0xD4 before this.
@@ -65,7 +70,13 @@ impl BootFlags {
     pub fn bytes(self) -> [u8; 5] {
         let once_or_not = if self.persistent { 0x40 } else { 0 };
         let firmware = if self.efi { 0x20 } else { 0 };
-        [0x80 | once_or_not | firmware, (self.device as u8) << 2, 0, 0, 0]
+        [
+            0x80 | once_or_not | firmware,
+            (self.device as u8) << 2,
+            0,
+            0,
+            0,
+        ]
     }
 }
 
@@ -111,7 +122,14 @@ mod tests {
 
     #[test]
     fn boot_flags_are_those_of_the_specification() {
-        let flags = |device, persistent, efi| BootFlags { device, persistent, efi }.bytes();
+        let flags = |device, persistent, efi| {
+            BootFlags {
+                device,
+                persistent,
+                efi,
+            }
+            .bytes()
+        };
         assert_eq!(flags(BootDevice::Pxe, false, true), [0xA0, 0x04, 0, 0, 0]);
         assert_eq!(flags(BootDevice::Pxe, true, false), [0xC0, 0x04, 0, 0, 0]);
         assert_eq!(flags(BootDevice::Disk, true, true), [0xE0, 0x08, 0, 0, 0]);

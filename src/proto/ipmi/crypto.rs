@@ -108,7 +108,10 @@ impl Keys {
         padded.extend((1..=pad).map(|n| n as u8));
         padded.push(pad as u8);
         let mut out = iv.to_vec();
-        out.extend(cbc::Encryptor::<Aes128>::new((&*self.aes).into(), (&iv).into()).encrypt_padded_vec::<NoPadding>(&padded));
+        out.extend(
+            cbc::Encryptor::<Aes128>::new((&*self.aes).into(), (&iv).into())
+                .encrypt_padded_vec::<NoPadding>(&padded),
+        );
         out
     }
 

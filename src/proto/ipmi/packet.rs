@@ -54,9 +54,10 @@ pub fn open(packet: &[u8]) -> Option<Envelope<'_>> {
         let trailer = body.get(12 + len..)?;
         // Pad bytes, their count, the next header.
         let pad = trailer.iter().take_while(|b| **b == 0xFF).count().min(3);
-        let end = (0..=pad)
-            .rev()
-            .find(|n| trailer.get(*n).map(|c| usize::from(*c)) == Some(*n) && trailer.get(n + 1) == Some(&NEXT_HEADER))?;
+        let end = (0..=pad).rev().find(|n| {
+            trailer.get(*n).map(|c| usize::from(*c)) == Some(*n)
+                && trailer.get(n + 1) == Some(&NEXT_HEADER)
+        })?;
         body.split_at_checked(12 + len + end + 2)?
     };
     Some(Envelope {
@@ -99,7 +100,12 @@ fn header(flags: u8, session: u32, sequence: u32, len: usize) -> Vec<u8> {
 /// A signed and encrypted packet of a session.
 pub fn sealed(keys: &Keys, session: u32, sequence: u32, iv: [u8; 16], message: &[u8]) -> Vec<u8> {
     let payload = keys.encrypt(iv, message);
-    let mut out = header(IPMI_MESSAGE | ENCRYPTED | SIGNED, session, sequence, payload.len());
+    let mut out = header(
+        IPMI_MESSAGE | ENCRYPTED | SIGNED,
+        session,
+        sequence,
+        payload.len(),
+    );
     out.extend_from_slice(&payload);
     let signed_len = out.len() - RMCP.len() + 2;
     let pad = (4 - signed_len % 4) % 4;
@@ -150,7 +156,10 @@ pub fn answer(message: &[u8]) -> Option<Answer<'_>> {
 
 /// The two's complement of the sum.
 fn checksum(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0u8, |sum, b| sum.wrapping_add(*b)).wrapping_neg()
+    bytes
+        .iter()
+        .fold(0u8, |sum, b| sum.wrapping_add(*b))
+        .wrapping_neg()
 }
 
 #[cfg(test)]
@@ -169,7 +178,10 @@ mod tests {
                 let envelope = open(&packet).unwrap();
                 assert!(envelope.is_authentic(&keys), "{suite:?} {len}");
                 assert_eq!((envelope.session, envelope.sequence), (7, 9));
-                assert_eq!(keys.decrypt(envelope.payload).unwrap().as_slice(), message.as_slice());
+                assert_eq!(
+                    keys.decrypt(envelope.payload).unwrap().as_slice(),
+                    message.as_slice()
+                );
                 packet[20] ^= 1;
                 assert!(!open(&packet).is_some_and(|e| e.is_authentic(&keys)));
             }

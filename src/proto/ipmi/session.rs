@@ -53,7 +53,10 @@ pub enum Failure {
     /// The BMC does not know the password we know, or is not the BMC.
     NotAuthentic(&'static str),
     /// A command's completion code.
-    Code { command: &'static str, code: u8 },
+    Code {
+        command: &'static str,
+        code: u8,
+    },
     Protocol(&'static str),
 }
 
@@ -131,7 +134,11 @@ impl Session {
 
     /// The next packet to send.
     pub fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        if self.out.is_empty() { None } else { Some(self.out.remove(0)) }
+        if self.out.is_empty() {
+            None
+        } else {
+            Some(self.out.remove(0))
+        }
     }
 
     /// When `handle_timeout` wants to be called.
@@ -222,7 +229,13 @@ impl Session {
         self.sequence = self.sequence.wrapping_add(1).max(1);
         let iv = self.iv();
         let keys = self.keys.as_ref()?;
-        Some(packet::sealed(keys, self.managed_id, self.sequence, iv, message))
+        Some(packet::sealed(
+            keys,
+            self.managed_id,
+            self.sequence,
+            iv,
+            message,
+        ))
     }
 
     /// A pseudorandom IV that no other packet of the session has.
@@ -277,7 +290,11 @@ impl Session {
     fn rakp_3(&self) -> Vec<u8> {
         let code = self.login.suite.hmac(
             self.login.password.expose().as_bytes(),
-            &[&self.bmc_nonce, &self.randoms.console_id.to_le_bytes(), &self.name_part()],
+            &[
+                &self.bmc_nonce,
+                &self.randoms.console_id.to_le_bytes(),
+                &self.name_part(),
+            ],
         );
         let mut out = vec![self.tag, 0, 0, 0];
         out.extend_from_slice(&self.managed_id.to_le_bytes());
@@ -287,7 +304,9 @@ impl Session {
 
     /// Takes a packet; what is not for this state, damaged or forged is ignored, and sending again goes on.
     pub fn handle_input(&mut self, bytes: &[u8], now: u64) {
-        let Some(envelope) = packet::open(bytes) else { return };
+        let Some(envelope) = packet::open(bytes) else {
+            return;
+        };
         match (self.state, envelope.kind) {
             (State::Opening, packet::OPEN_RESPONSE) => self.opened(envelope.payload, now),
             (State::Rakp1, packet::RAKP_2) => self.rakp_2(envelope.payload, now),
@@ -305,16 +324,24 @@ impl Session {
         match payload.get(1) {
             Some(0) => {}
             // "No cipher suite match", and the codes BMCs give for each single algorithm.
-            Some(code @ (0x04 | 0x05 | 0x10 | 0x11 | 0x0B)) => return self.fail(Failure::NoSuchSuite(*code)),
+            Some(code @ (0x04 | 0x05 | 0x10 | 0x11 | 0x0B)) => {
+                return self.fail(Failure::NoSuchSuite(*code));
+            }
             Some(code) => return self.fail(refusal(*code)),
             None => return,
         }
-        let field = |at: usize| payload.get(at..at + 4).and_then(|b| <[u8; 4]>::try_from(b).ok()).map(u32::from_le_bytes);
+        let field = |at: usize| {
+            payload
+                .get(at..at + 4)
+                .and_then(|b| <[u8; 4]>::try_from(b).ok())
+                .map(u32::from_le_bytes)
+        };
         if field(4) != Some(self.randoms.console_id) {
             return;
         }
         let Some(managed) = field(8) else { return };
-        let algorithms = [payload.get(16), payload.get(24), payload.get(32)].map(|a| a.map(|b| b & 0x3F));
+        let algorithms =
+            [payload.get(16), payload.get(24), payload.get(32)].map(|a| a.map(|b| b & 0x3F));
         if algorithms != self.login.suite.algorithms().map(Some) {
             return self.fail(Failure::NoSuchSuite(0x11));
         }
@@ -325,12 +352,18 @@ impl Session {
 
     /// §13.21: the BMC proves that it knows the password.
     fn rakp_2(&mut self, payload: &[u8], now: u64) {
-        let Some(code) = self.handshake_code(payload) else { return };
+        let Some(code) = self.handshake_code(payload) else {
+            return;
+        };
         if code != 0 {
             return self.fail(refusal(code));
         }
         let suite = self.login.suite;
-        let (Some(nonce), Some(guid), Some(proof)) = (payload.get(8..24), payload.get(24..40), payload.get(40..40 + suite.code_len())) else {
+        let (Some(nonce), Some(guid), Some(proof)) = (
+            payload.get(8..24),
+            payload.get(24..40),
+            payload.get(40..40 + suite.code_len()),
+        ) else {
             return;
         };
         let expected = suite.hmac(
@@ -345,7 +378,9 @@ impl Session {
             ],
         );
         if !bool::from(expected.as_slice().ct_eq(proof)) {
-            return self.fail(Failure::NotAuthentic("the BMC has another password for this user"));
+            return self.fail(Failure::NotAuthentic(
+                "the BMC has another password for this user",
+            ));
         }
         self.bmc_nonce.copy_from_slice(nonce);
         self.guid.copy_from_slice(guid);
@@ -359,15 +394,28 @@ impl Session {
 
     /// §13.23.
     fn rakp_4(&mut self, payload: &[u8], now: u64) {
-        let Some(code) = self.handshake_code(payload) else { return };
+        let Some(code) = self.handshake_code(payload) else {
+            return;
+        };
         if code != 0 {
             return self.fail(refusal(code));
         }
         let suite = self.login.suite;
-        let Some(proof) = payload.get(8..8 + suite.tag_len()) else { return };
-        let expected = suite.hmac(&self.sik, &[&self.randoms.nonce, &self.managed_id.to_le_bytes(), &self.guid]);
+        let Some(proof) = payload.get(8..8 + suite.tag_len()) else {
+            return;
+        };
+        let expected = suite.hmac(
+            &self.sik,
+            &[
+                &self.randoms.nonce,
+                &self.managed_id.to_le_bytes(),
+                &self.guid,
+            ],
+        );
         if !bool::from(expected[..suite.tag_len()].ct_eq(proof)) {
-            return self.fail(Failure::NotAuthentic("RAKP 4 is not signed with our session key"));
+            return self.fail(Failure::NotAuthentic(
+                "RAKP 4 is not signed with our session key",
+            ));
         }
         self.keys = Some(Keys::derive(suite, &self.sik));
         self.next_command(0, now);
@@ -377,7 +425,10 @@ impl Session {
     fn handshake_code(&self, payload: &[u8]) -> Option<u8> {
         let ours = payload.first() == Some(&self.tag);
         let code = *payload.get(1)?;
-        let id = payload.get(4..8).and_then(|b| <[u8; 4]>::try_from(b).ok()).map(u32::from_le_bytes);
+        let id = payload
+            .get(4..8)
+            .and_then(|b| <[u8; 4]>::try_from(b).ok())
+            .map(u32::from_le_bytes);
         (ours && (code != 0 || id == Some(self.randoms.console_id))).then_some(code)
     }
 
@@ -397,13 +448,23 @@ impl Session {
     fn answered(&mut self, index: usize, envelope: &Envelope<'_>, now: u64) {
         const BUSY: u8 = 0xC0;
         let Some(keys) = &self.keys else { return };
-        if envelope.session != self.randoms.console_id || !envelope.is_encrypted || !envelope.is_authentic(keys) {
+        if envelope.session != self.randoms.console_id
+            || !envelope.is_encrypted
+            || !envelope.is_authentic(keys)
+        {
             return;
         }
-        let Some(message) = keys.decrypt(envelope.payload) else { return };
-        let (Some(answer), Some(command)) = (packet::answer(&message), self.commands.get(index)) else { return };
+        let Some(message) = keys.decrypt(envelope.payload) else {
+            return;
+        };
+        let (Some(answer), Some(command)) = (packet::answer(&message), self.commands.get(index))
+        else {
+            return;
+        };
         // An answer to an earlier try of this very command is as good; one to another command is late.
-        if (answer.number, answer.command, answer.net_fn) != (self.number, command.number, command.net_fn) {
+        if (answer.number, answer.command, answer.net_fn)
+            != (self.number, command.number, command.net_fn)
+        {
             return;
         }
         match answer.code {
