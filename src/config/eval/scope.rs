@@ -45,8 +45,6 @@ pub type Slot = Option<Value>;
 /// Everything that is declared, as far as it has been evaluated.
 pub struct World<'s> {
     pub sources: &'s dyn Sources,
-    /// The directory of the root module, as the caller named it.
-    pub dir: String,
     pub files: RefCell<SourceMap>,
     pub variables: BTreeMap<Arc<str>, Slot>,
     pub locals: BTreeMap<Arc<str>, Slot>,
@@ -55,10 +53,9 @@ pub struct World<'s> {
 }
 
 impl<'s> World<'s> {
-    pub fn new(sources: &'s dyn Sources, dir: &str, files: SourceMap, budget: u64) -> World<'s> {
+    pub fn new(sources: &'s dyn Sources, files: SourceMap, budget: u64) -> World<'s> {
         World {
             sources,
-            dir: dir.to_owned(),
             files: RefCell::new(files),
             variables: BTreeMap::new(),
             locals: BTreeMap::new(),

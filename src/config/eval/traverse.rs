@@ -83,7 +83,7 @@ pub fn root<'s>(
         "local" => world.locals.get(first),
         "each" => return Ok((each(first, first_span, scope)?, rest)),
         "count" => return Ok((count(first, first_span, scope)?, rest)),
-        "path" => return Ok((path(first, first_span, scope)?, rest)),
+        "path" => return Ok((path(first, first_span)?, rest)),
         _ => match name.parse::<Kind>() {
             Ok(kind) => world.resources.get(&kind).and_then(|r| r.get(first)),
             Err(_) => return Err(lonely(name, span, scope).into()),
@@ -206,13 +206,10 @@ fn count(name: &str, span: Span, scope: &Scope<'_>) -> Evaluated {
     }
 }
 
-fn path(name: &str, span: Span, scope: &Scope<'_>) -> Evaluated {
+fn path(name: &str, span: Span) -> Evaluated {
     match name {
-        "module" | "root" | "cwd" => Ok(Value::string(if scope.world.dir.is_empty() {
-            "."
-        } else {
-            &scope.world.dir
-        })),
+        // Files are read relative to the root module, which is the only one.
+        "module" | "root" => Ok(Value::string(".")),
         _ => Err(no_such("path", name, span, ["module", "root"]).into()),
     }
 }
