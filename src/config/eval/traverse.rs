@@ -30,7 +30,9 @@ fn follow(mut value: Value, mut steps: &[Step], scope: &Scope<'_>) -> Evaluated 
             StepKind::AttributeSplat => {
                 let attributes = rest
                     .iter()
-                    .take_while(|s| matches!(s.kind, StepKind::Attribute(_)))
+                    .take_while(|s| {
+                        matches!(s.kind, StepKind::Attribute(_) | StepKind::LegacyIndex(_))
+                    })
                     .count();
                 let (inside, after) = rest.split_at(attributes);
                 steps = after;

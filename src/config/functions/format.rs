@@ -250,13 +250,14 @@ fn general(verb: &Verb, n: &Number) -> String {
 
 fn padded(verb: &Verb, text: &str) -> String {
     let missing = verb.width.saturating_sub(text.chars().count());
-    if missing == 0 {
+    // Go's bool verb has no width.
+    if missing == 0 || verb.letter == 't' {
         return text.to_owned();
     }
     if verb.minus {
         return format!("{text}{}", " ".repeat(missing));
     }
-    let numeric = !matches!(verb.letter, 's' | 'q' | 'v' | 't');
+    let numeric = !matches!(verb.letter, 's' | 'q' | 'v');
     if verb.zero && numeric {
         let (sign, rest) = text.split_at(usize::from(text.starts_with(['-', '+', ' '])));
         return format!("{sign}{}{rest}", "0".repeat(missing));
