@@ -60,7 +60,10 @@ fn collection(call: &Call, span: Span, scope: &Scope<'_>) -> Result<Type, Stop> 
             }
             Ok(Type::Object(fields))
         }
-        ("optional", _) => Err(wrong(span, "optional() stands for an attribute of an object only")),
+        ("optional", _) => Err(wrong(
+            span,
+            "optional() stands for an attribute of an object only",
+        )),
         _ => Err(wrong(span, "this is not a type")),
     }
 }

@@ -47,7 +47,9 @@ impl Mismatch {
 /// With its article: `a number`, `an object`.
 pub fn expected(of: &Type) -> String {
     let article = match of {
-        Type::Any | Type::Object(_) | Type::Resource(crate::ids::Kind::Instance | crate::ids::Kind::Image) => "an",
+        Type::Any
+        | Type::Object(_)
+        | Type::Resource(crate::ids::Kind::Instance | crate::ids::Kind::Image) => "an",
         _ => "a",
     };
     format!("{article} {of}")
@@ -71,16 +73,15 @@ pub fn convert(value: &Value, to: &Type) -> Result<Value, Mismatch> {
             Ok(Some(n)) => Value::number(n),
             _ => return Err(mismatch(value, to)),
         },
-        (Type::List(element), Data::Seq(seq)) => {
-            Value::list(convert_items(&seq.items, element)?)
-        }
+        (Type::List(element), Data::Seq(seq)) => Value::list(convert_items(&seq.items, element)?),
         (Type::Set(element), Data::Seq(seq)) => Value::set(convert_items(&seq.items, element)?),
         (Type::Tuple(types), Data::Seq(seq)) => {
             if seq.kind != SeqKind::Tuple || seq.items.len() != types.len() {
                 return Err(mismatch(value, to));
             }
             let both = seq.items.iter().zip(types).enumerate();
-            let items = both.map(|(i, (v, t))| convert(v, t).map_err(|e| e.under(&format!("[{i}]"))));
+            let items =
+                both.map(|(i, (v, t))| convert(v, t).map_err(|e| e.under(&format!("[{i}]"))));
             Value::tuple(items.collect::<Result<_, _>>()?)
         }
         (Type::Map(element), Data::Map(map)) => convert_map(&map.entries, element)?,

@@ -34,9 +34,12 @@ impl Declarations {
     pub fn add(&mut self, body: Body, report: &Report) {
         for attribute in body.attributes {
             report.push(
-                Diagnostic::error(codes::UNKNOWN_ATTRIBUTE, "an attribute outside of any block")
-                    .at(attribute.name_span, "not in a block")
-                    .help("put it into `locals { }`; values for variables belong in bmctl.vars.hcl"),
+                Diagnostic::error(
+                    codes::UNKNOWN_ATTRIBUTE,
+                    "an attribute outside of any block",
+                )
+                .at(attribute.name_span, "not in a block")
+                .help("put it into `locals { }`; values for variables belong in bmctl.vars.hcl"),
             );
         }
         for block in body.blocks {
@@ -128,8 +131,11 @@ fn unknown(block: &Block) -> Diagnostic {
         return Diagnostic::error(codes::NOT_BUILT, text).at(block.header, "this block");
     }
     let known = Kind::ALL.map(Kind::as_str).into_iter().chain(OTHERS);
-    let d = Diagnostic::error(codes::UNKNOWN_BLOCK, format!("there is no block type `{kind}`"))
-        .at(block.header, "not known");
+    let d = Diagnostic::error(
+        codes::UNKNOWN_BLOCK,
+        format!("there is no block type `{kind}`"),
+    )
+    .at(block.header, "not known");
     match did_you_mean(kind, known) {
         Some(help) => d.help(help),
         None if kind == "resource" => {
@@ -148,7 +154,11 @@ fn labels_fit(block: &Block, wanted: usize, report: &Report) -> bool {
     } else {
         format!("{} \"name\" {{ }}", block.kind)
     };
-    let text = format!("`{}` takes {wanted} labels, found {}", block.kind, block.labels.len());
+    let text = format!(
+        "`{}` takes {wanted} labels, found {}",
+        block.kind,
+        block.labels.len()
+    );
     report.push(
         Diagnostic::error(codes::LABELS, text)
             .at(block.header, "this header")

@@ -47,7 +47,11 @@ pub fn expand(resource: &Resource, world: &World<'_>, report: &Report, fleet: &m
                     count: Some(index),
                     ..base
                 };
-                let addr = Addr::new(resource.kind, resource.name.clone(), Some(Key::Index(index)));
+                let addr = Addr::new(
+                    resource.kind,
+                    resource.name.clone(),
+                    Some(Key::Index(index)),
+                );
                 let attributes = one(resource, &addr, &scope, report, fleet);
                 all.push(shown(addr, attributes));
             }
@@ -61,7 +65,11 @@ pub fn expand(resource: &Resource, world: &World<'_>, report: &Report, fleet: &m
                     each: Some((&key_value, &value)),
                     ..base
                 };
-                let addr = Addr::new(resource.kind, resource.name.clone(), Some(Key::Text(key.clone())));
+                let addr = Addr::new(
+                    resource.kind,
+                    resource.name.clone(),
+                    Some(Key::Text(key.clone())),
+                );
                 let attributes = one(resource, &addr, &scope, report, fleet);
                 all.insert(key, shown(addr, attributes));
             }
@@ -70,7 +78,13 @@ pub fn expand(resource: &Resource, world: &World<'_>, report: &Report, fleet: &m
     }
 }
 
-fn one(resource: &Resource, addr: &Addr, scope: &Scope<'_>, report: &Report, fleet: &mut Fleet) -> Option<Entries> {
+fn one(
+    resource: &Resource,
+    addr: &Addr,
+    scope: &Scope<'_>,
+    report: &Report,
+    fleet: &mut Fleet,
+) -> Option<Entries> {
     let block = &resource.block;
     if prevent_destroy(block, scope, report) {
         fleet.prevent_destroy.insert(addr.clone());
@@ -86,7 +100,10 @@ fn one(resource: &Resource, addr: &Addr, scope: &Scope<'_>, report: &Report, fle
 
 fn instances(block: &Block, world: &World<'_>, report: &Report) -> Option<Instances> {
     let scope = Scope::new(world);
-    let (each, count) = (block.body.attribute("for_each"), block.body.attribute("count"));
+    let (each, count) = (
+        block.body.attribute("for_each"),
+        block.body.attribute("count"),
+    );
     let (attribute, is_each) = match (each, count) {
         (None, None) => return Some(Instances::One),
         (Some(each), Some(count)) => {
@@ -101,16 +118,25 @@ fn instances(block: &Block, world: &World<'_>, report: &Report) -> Option<Instan
         (None, Some(count)) => (count, false),
     };
     let span = attribute.value.span;
-    let value = eval(&attribute.value, &scope).map_err(|stop| report.stop(stop, None)).ok()?;
+    let value = eval(&attribute.value, &scope)
+        .map_err(|stop| report.stop(stop, None))
+        .ok()?;
     if value.sensitive {
         report.push(
-            Diagnostic::error(codes::SENSITIVE, "the addresses of instances would show a sensitive value")
-                .at(span, "sensitive")
-                .help("wrap what may be shown in nonsensitive()"),
+            Diagnostic::error(
+                codes::SENSITIVE,
+                "the addresses of instances would show a sensitive value",
+            )
+            .at(span, "sensitive")
+            .help("wrap what may be shown in nonsensitive()"),
         );
         return None;
     }
-    let result = if is_each { for_each(&value, span) } else { counted(&value, span) };
+    let result = if is_each {
+        for_each(&value, span)
+    } else {
+        counted(&value, span)
+    };
     result.map_err(|d| report.push(d)).ok()
 }
 
@@ -133,12 +159,19 @@ fn counted(value: &Value, span: Span) -> Result<Instances, Diagnostic> {
 
 fn for_each(value: &Value, span: Span) -> Result<Instances, Diagnostic> {
     let wrong = |help: &str| {
-        Diagnostic::error(codes::EXPANSION, "for_each takes a map, an object, or a set of strings")
-            .at(span, format!("found {}", value.shown()))
-            .help(help.to_owned())
+        Diagnostic::error(
+            codes::EXPANSION,
+            "for_each takes a map, an object, or a set of strings",
+        )
+        .at(span, format!("found {}", value.shown()))
+        .help(help.to_owned())
     };
     let each: Vec<(Arc<str>, Value)> = match &value.data {
-        Data::Map(map) => map.entries.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        Data::Map(map) => map
+            .entries
+            .iter()
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
         Data::Seq(seq) if seq.kind == SeqKind::Set => {
             let texts = seq.items.iter().map(|v| match &v.data {
                 Data::String(s) => Ok((s.clone(), v.clone())),
@@ -146,21 +179,32 @@ fn for_each(value: &Value, span: Span) -> Result<Instances, Diagnostic> {
             });
             texts.collect::<Result<_, _>>()?
         }
-        Data::Seq(_) => return Err(wrong("write toset(...), or { for x in list : x.name => x }")),
+        Data::Seq(_) => {
+            return Err(wrong(
+                "write toset(...), or { for x in list : x.name => x }",
+            ));
+        }
         Data::Null | Data::Bool(_) | Data::Number(_) | Data::String(_) | Data::Resource(_) => {
             return Err(wrong("a map gives each instance its key"));
         }
     };
     if each.len() > INSTANCES_MAX {
         let text = format!("a block has at most {INSTANCES_MAX} instances");
-        return Err(Diagnostic::error(codes::EXPANSION, text).at(span, format!("found {}", each.len())));
+        return Err(
+            Diagnostic::error(codes::EXPANSION, text).at(span, format!("found {}", each.len()))
+        );
     }
     Ok(Instances::Each(each))
 }
 
 fn prevent_destroy(block: &Block, scope: &Scope<'_>, report: &Report) -> bool {
     let mut result = false;
-    for lifecycle in block.body.blocks.iter().filter(|b| b.kind.as_ref() == "lifecycle") {
+    for lifecycle in block
+        .body
+        .blocks
+        .iter()
+        .filter(|b| b.kind.as_ref() == "lifecycle")
+    {
         for attribute in &lifecycle.body.attributes {
             match attribute.name.as_ref() {
                 "prevent_destroy" => {
@@ -193,12 +237,21 @@ fn not_in_lifecycle(name: &str, span: Span) -> Diagnostic {
         let text = format!("`lifecycle.{name}` is not built yet");
         return Diagnostic::error(codes::NOT_BUILT, text).at(span, "prevent_destroy is");
     }
-    Diagnostic::error(codes::UNKNOWN_ATTRIBUTE, format!("there is no `lifecycle.{name}`"))
-        .at(span, "not known")
-        .help("did you mean `prevent_destroy`?")
+    Diagnostic::error(
+        codes::UNKNOWN_ATTRIBUTE,
+        format!("there is no `lifecycle.{name}`"),
+    )
+    .at(span, "not known")
+    .help("did you mean `prevent_destroy`?")
 }
 
-fn depends_on(attribute: &Attribute, addr: &Addr, scope: &Scope<'_>, report: &Report, fleet: &mut Fleet) {
+fn depends_on(
+    attribute: &Attribute,
+    addr: &Addr,
+    scope: &Scope<'_>,
+    report: &Report,
+    fleet: &mut Fleet,
+) {
     let value = match eval(&attribute.value, scope) {
         Ok(value) => value,
         Err(stop) => return report.stop(stop, None),

@@ -34,7 +34,12 @@ pub fn load(dir: &str, variables: &[VariableInput], sources: &dyn Sources) -> Lo
     load_within(dir, variables, sources, BUDGET)
 }
 
-pub(super) fn load_within(dir: &str, variables: &[VariableInput], sources: &dyn Sources, budget: u64) -> Loaded {
+pub(super) fn load_within(
+    dir: &str,
+    variables: &[VariableInput],
+    sources: &dyn Sources,
+    budget: u64,
+) -> Loaded {
     let report = Report::default();
     let mut files = Files {
         dir,
@@ -45,7 +50,10 @@ pub(super) fn load_within(dir: &str, variables: &[VariableInput], sources: &dyn 
     let names = match sources.list(dir) {
         Ok(names) => names,
         Err(e) => {
-            report.push(Diagnostic::error(codes::UNREADABLE, format!("the directory cannot be read: {e}")));
+            report.push(Diagnostic::error(
+                codes::UNREADABLE,
+                format!("the directory cannot be read: {e}"),
+            ));
             Vec::new()
         }
     };
@@ -94,7 +102,10 @@ impl Files<'_> {
             Err(e) => return refuse(format!("a file cannot be read: {e}")),
         };
         if bytes.len() > FILE_BYTES_MAX {
-            return refuse(format!("{name}: {} bytes; a file has at most {FILE_BYTES_MAX}", bytes.len()));
+            return refuse(format!(
+                "{name}: {} bytes; a file has at most {FILE_BYTES_MAX}",
+                bytes.len()
+            ));
         }
         match String::from_utf8(bytes) {
             Ok(text) => {
@@ -122,13 +133,23 @@ impl Files<'_> {
 }
 
 /// What is given for variables; the last one wins: environment, `bmctl.vars.hcl`, `*.auto.vars.hcl`, files and flags.
-fn given_values(files: &mut Files<'_>, names: &[String], inputs: &[VariableInput], declared: &Declarations) -> GivenValues {
+fn given_values(
+    files: &mut Files<'_>,
+    names: &[String],
+    inputs: &[VariableInput],
+    declared: &Declarations,
+) -> GivenValues {
     let mut given = GivenValues::new();
     let mut places: Vec<(Arc<str>, Span)> = Vec::new();
     for input in inputs.iter().filter(|i| i.origin == VariableOrigin::Env) {
         if declared.variables.contains_key(input.name.as_str()) {
-            let file = files.map.add(format!("BMCTL_VAR_{}", input.name), input.text.as_str());
-            given.insert(Arc::from(input.name.as_str()), Given::Text(file, input.text.clone()));
+            let file = files
+                .map
+                .add(format!("BMCTL_VAR_{}", input.name), shown(input, declared));
+            given.insert(
+                Arc::from(input.name.as_str()),
+                Given::Text(file, input.text.clone()),
+            );
         }
     }
     if names.iter().any(|n| n == "bmctl.vars.hcl") {
@@ -142,10 +163,17 @@ fn given_values(files: &mut Files<'_>, names: &[String], inputs: &[VariableInput
             VariableOrigin::Env => {}
             VariableOrigin::File { path } => {
                 let file = files.map.add(path.as_str(), input.text.as_str());
-                places.extend(variables::add_file(file, &input.text, &mut given, files.report));
+                places.extend(variables::add_file(
+                    file,
+                    &input.text,
+                    &mut given,
+                    files.report,
+                ));
             }
             VariableOrigin::Flag => {
-                let file = files.map.add(format!("--var {}", input.name), input.text.as_str());
+                let file = files
+                    .map
+                    .add(format!("--var {}", input.name), shown(input, declared));
                 let name: Arc<str> = Arc::from(input.name.as_str());
                 places.push((name.clone(), Span::new(file, 0..input.text.len())));
                 given.insert(name, Given::Text(file, input.text.clone()));
@@ -155,10 +183,21 @@ fn given_values(files: &mut Files<'_>, names: &[String], inputs: &[VariableInput
     for (name, place) in places {
         if !declared.variables.contains_key(&name) {
             let known = declared.variables.keys().map(AsRef::as_ref);
-            files.report.push(variables::undeclared(&name, place, known));
+            let place = files.map.place(place);
+            files
+                .report
+                .push(variables::undeclared(&name, &place, known));
         }
     }
     given
+}
+
+/// What a report may show of a value's text: nothing, when the variable is, or may be meant to be, sensitive.
+fn shown<'i>(input: &'i VariableInput, declared: &Declarations) -> &'i str {
+    match declared.variables.get(input.name.as_str()) {
+        Some(block) if block.body.attribute("sensitive").is_none() => &input.text,
+        _ => "(not shown)",
+    }
 }
 
 fn evaluate(
@@ -208,6 +247,10 @@ fn evaluate(
 fn set(world: &mut World<'_>, unit: &Unit, slot: super::eval::Slot) {
     match unit {
         Unit::Local(name) => world.locals.insert(name.clone(), slot),
-        Unit::Resource(kind, name) => world.resources.entry(*kind).or_default().insert(name.clone(), slot),
+        Unit::Resource(kind, name) => world
+            .resources
+            .entry(*kind)
+            .or_default()
+            .insert(name.clone(), slot),
     };
 }

@@ -160,11 +160,7 @@ impl Number {
     }
 
     pub fn floor(&self) -> Number {
-        Number(
-            self.0
-                .with_scale_round(0, RoundingMode::Floor)
-                .normalized(),
-        )
+        Number(self.0.with_scale_round(0, RoundingMode::Floor).normalized())
     }
 
     pub fn ceil(&self) -> Number {
@@ -196,7 +192,9 @@ impl Number {
         let context = Context::default()
             .with_precision(precision)
             .with_rounding_mode(RoundingMode::HalfEven);
-        let (digits, scale) = context.round_decimal(self.0.clone()).into_bigint_and_scale();
+        let (digits, scale) = context
+            .round_decimal(self.0.clone())
+            .into_bigint_and_scale();
         let text = digits.abs().to_string();
         let exponent = i64::try_from(text.len()).unwrap_or(i64::MAX) - 1 - scale;
         let (head, tail) = text.split_at_checked(1).unwrap_or((&text, ""));
@@ -224,7 +222,8 @@ fn looks_like_a_number(text: &str) -> bool {
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
     let mantissa_ok = match mantissa.split_once('.') {
         Some((whole, part)) => {
-            (digits(whole) || whole.is_empty()) && (digits(part) || part.is_empty())
+            (digits(whole) || whole.is_empty())
+                && (digits(part) || part.is_empty())
                 && !(whole.is_empty() && part.is_empty())
         }
         None => digits(mantissa),

@@ -45,7 +45,10 @@ pub fn order(declared: &Declarations) -> Order {
         cycles: Vec::new(),
     };
     for component in kosaraju_scc(&graph) {
-        let first = component.iter().copied().min_by_key(|n| graph.node_weight(*n));
+        let first = component
+            .iter()
+            .copied()
+            .min_by_key(|n| graph.node_weight(*n));
         let Some(first) = first else { continue };
         let alone = component.len() == 1 && graph.find_edge(first, first).is_none();
         let units = component.iter().filter_map(|n| graph.node_weight(*n));
@@ -151,8 +154,14 @@ fn explain(graph: &Needs, start: NodeIndex, component: &[NodeIndex]) -> Diagnost
         codes::CYCLE,
         format!("these need each other in a circle: {}", names.join(" -> ")),
     );
-    for ((from, to), name) in path.iter().zip(path.iter().skip(1)).zip(names.iter().skip(1)) {
-        let span = graph.find_edge(*from, *to).and_then(|e| graph.edge_weight(e));
+    for ((from, to), name) in path
+        .iter()
+        .zip(path.iter().skip(1))
+        .zip(names.iter().skip(1))
+    {
+        let span = graph
+            .find_edge(*from, *to)
+            .and_then(|e| graph.edge_weight(e));
         let Some(span) = span else { continue };
         let label = format!("needs {name}");
         d = if d.primary.is_none() {

@@ -18,7 +18,8 @@ pub fn read(name: &str, block: &Block, world: &World<'_>, report: &Report) -> Op
     let sensitive = reader.or("sensitive", false);
     let Some(attribute) = block.body.attribute("value") else {
         reader.fail(
-            Diagnostic::error(codes::MISSING, "`value` is required").at(block.header, "not in this block"),
+            Diagnostic::error(codes::MISSING, "`value` is required")
+                .at(block.header, "not in this block"),
         );
         reader.finish();
         return None;
@@ -29,9 +30,12 @@ pub fn read(name: &str, block: &Block, world: &World<'_>, report: &Report) -> Op
         && !sensitive
     {
         reader.fail(
-            Diagnostic::error(codes::SENSITIVE, format!("output.{name} would show a sensitive value"))
-                .at(attribute.value.span, "sensitive")
-                .help("add sensitive = true, or wrap the value in nonsensitive()"),
+            Diagnostic::error(
+                codes::SENSITIVE,
+                format!("output.{name} would show a sensitive value"),
+            )
+            .at(attribute.value.span, "sensitive")
+            .help("add sensitive = true, or wrap the value in nonsensitive()"),
         );
     }
     let (whole, _) = reader.finish();
@@ -54,8 +58,14 @@ fn to_json(value: &Value) -> serde_json::Value {
         Data::Null => serde_json::Value::Null,
         Data::Bool(b) => (*b).into(),
         Data::Number(n) => {
-            let exact = n.to_f64().filter(|f| super::number::Number::from_f64(*f).as_ref() == Some(n));
-            match (n.to_i64(), n.to_u64(), exact.and_then(serde_json::Number::from_f64)) {
+            let exact = n
+                .to_f64()
+                .filter(|f| super::number::Number::from_f64(*f).as_ref() == Some(n));
+            match (
+                n.to_i64(),
+                n.to_u64(),
+                exact.and_then(serde_json::Number::from_f64),
+            ) {
                 (Some(i), _, _) => i.into(),
                 (None, Some(u), _) => u.into(),
                 (None, None, Some(f)) => f.into(),

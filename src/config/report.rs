@@ -14,14 +14,21 @@ pub struct Report {
 #[derive(Default)]
 struct Inner {
     told: BTreeSet<(&'static str, Option<Span>, String)>,
-    list: Diagnostics,
+    list: Vec<Diagnostic>,
 }
+
+/// More than this is not even collected.
+const COLLECTED_MAX: usize = 5_000;
 
 impl Report {
     pub fn push(&self, d: Diagnostic) {
         let mut inner = self.inner.borrow_mut();
-        let key = (d.code, d.primary.as_ref().map(|l| l.span), d.message.clone());
-        if inner.told.insert(key) {
+        let key = (
+            d.code,
+            d.primary.as_ref().map(|l| l.span),
+            d.message.clone(),
+        );
+        if inner.list.len() < COLLECTED_MAX && inner.told.insert(key) {
             inner.list.push(d);
         }
     }
@@ -37,7 +44,12 @@ impl Report {
         }
     }
 
+    /// In the order of their places, whatever the order of evaluation was.
     pub fn into_diagnostics(self) -> Diagnostics {
-        self.inner.into_inner().list
+        let mut list = self.inner.into_inner().list;
+        list.sort_by_key(|d| d.primary.as_ref().map(|l| l.span));
+        let mut out = Diagnostics::default();
+        out.extend(list);
+        out
     }
 }

@@ -42,10 +42,16 @@ pub fn read(blocks: &[Block], world: &World<'_>, report: &Report) -> Settings {
             Some(true) => {}
             Some(false) => {
                 let place = reader.place("required_version");
-                let text = format!("this is bmctl {}, the configuration wants {wanted}", env!("CARGO_PKG_VERSION"));
+                let text = format!(
+                    "this is bmctl {}, the configuration wants {wanted}",
+                    env!("CARGO_PKG_VERSION")
+                );
                 reader.fail(Diagnostic::error(codes::VERSION, text).at(place, "not this version"));
             }
-            None => reader.wrong_value("required_version", "expected versions such as \">= 0.1, < 2\""),
+            None => reader.wrong_value(
+                "required_version",
+                "expected versions such as \">= 0.1, < 2\"",
+            ),
         }
     }
     let state = reader.labelled_block("state", 1, |r, block| {
@@ -54,7 +60,9 @@ pub fn read(blocks: &[Block], world: &World<'_>, report: &Report) -> Settings {
             "sqlite" => Some(StateBackend::Sqlite {
                 path: r.optional("path"),
             }),
-            "postgres" => r.required_protected("url").map(|url| StateBackend::Postgres { url: url.text }),
+            "postgres" => r
+                .required_protected("url")
+                .map(|url| StateBackend::Postgres { url: url.text }),
             other => {
                 let text = format!("there is no state backend `{other}`");
                 r.fail(
@@ -128,7 +136,11 @@ mod tests {
             ("newest", "0.1.0", None),
             (">= 1.2.3.4", "0.1.0", None),
         ] {
-            assert_eq!(allows(constraint, version), expected, "{constraint} {version}");
+            assert_eq!(
+                allows(constraint, version),
+                expected,
+                "{constraint} {version}"
+            );
         }
     }
 }

@@ -52,7 +52,10 @@ mod tests {
 
     #[test]
     fn finds_slips_only() {
-        assert_eq!(nearest("memroy_mb", ["cpus", "memory_mb"]), Some("memory_mb"));
+        assert_eq!(
+            nearest("memroy_mb", ["cpus", "memory_mb"]),
+            Some("memory_mb")
+        );
         assert_eq!(nearest("colour", ["cpus", "memory_mb"]), None);
         assert_eq!(nearest("cpu", ["cpus"]), Some("cpus"));
     }

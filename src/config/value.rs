@@ -192,11 +192,7 @@ impl Value {
         match &self.data {
             Data::Seq(seq) => seq.depth,
             Data::Map(map) => map.depth,
-            Data::Null
-            | Data::Bool(_)
-            | Data::Number(_)
-            | Data::String(_)
-            | Data::Resource(_) => 0,
+            Data::Null | Data::Bool(_) | Data::Number(_) | Data::String(_) | Data::Resource(_) => 0,
         }
     }
 

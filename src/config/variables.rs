@@ -44,14 +44,22 @@ pub enum Given {
 pub type GivenValues = BTreeMap<Arc<str>, Given>;
 
 /// Takes in a `*.vars.hcl` file.
-pub fn add_file(file: FileId, text: &str, given: &mut GivenValues, report: &Report) -> Vec<(Arc<str>, Span)> {
+pub fn add_file(
+    file: FileId,
+    text: &str,
+    given: &mut GivenValues,
+    report: &Report,
+) -> Vec<(Arc<str>, Span)> {
     let mut mistakes = Vec::new();
     let body: Body = parse_file(file, text, &mut mistakes);
     mistakes.into_iter().for_each(|d| report.push(d));
     for block in &body.blocks {
         report.push(
-            Diagnostic::error(codes::UNKNOWN_BLOCK, "a file of variables holds attributes only")
-                .at(block.header, "a block"),
+            Diagnostic::error(
+                codes::UNKNOWN_BLOCK,
+                "a file of variables holds attributes only",
+            )
+            .at(block.header, "a block"),
         );
     }
     let mut names = Vec::new();
@@ -63,9 +71,15 @@ pub fn add_file(file: FileId, text: &str, given: &mut GivenValues, report: &Repo
 }
 
 /// A value that nobody asked for.
-pub fn undeclared<'n>(name: &str, place: Span, declared: impl Iterator<Item = &'n str>) -> Diagnostic {
-    let text = format!("a value for `{name}`, which is no variable");
-    let d = Diagnostic::error(codes::UNDECLARED_VARIABLE, text).at(place, "given here");
+///
+/// The line is named, not shown: under a misspelt name there may be a secret.
+pub fn undeclared<'n>(
+    name: &str,
+    place: &str,
+    declared: impl Iterator<Item = &'n str>,
+) -> Diagnostic {
+    let text = format!("{place}: a value for `{name}`, which is no variable");
+    let d = Diagnostic::error(codes::UNDECLARED_VARIABLE, text);
     match did_you_mean(name, declared) {
         Some(help) => d.help(help),
         None => d.help(format!("declare it: variable \"{name}\" {{ }}")),
@@ -75,19 +89,30 @@ pub fn undeclared<'n>(name: &str, place: Span, declared: impl Iterator<Item = &'
 const ATTRIBUTES: [&str; 5] = ["type", "default", "sensitive", "nullable", "description"];
 
 /// The value of one variable; `None` when a mistake was reported.
-pub fn value(name: &str, block: &Block, given: Option<&Given>, world: &World<'_>, report: &Report) -> Option<Value> {
+pub fn value(
+    name: &str,
+    block: &Block,
+    given: Option<&Given>,
+    world: &World<'_>,
+    report: &Report,
+) -> Option<Value> {
     let body = &block.body;
     for attribute in &body.attributes {
         if !ATTRIBUTES.contains(&attribute.name.as_ref()) {
             let text = format!("`variable` has no attribute `{}`", attribute.name);
-            let d = Diagnostic::error(codes::UNKNOWN_ATTRIBUTE, text).at(attribute.name_span, "not known");
+            let d = Diagnostic::error(codes::UNKNOWN_ATTRIBUTE, text)
+                .at(attribute.name_span, "not known");
             report.push(match did_you_mean(&attribute.name, ATTRIBUTES) {
                 Some(help) => d.help(help),
                 None => d,
             });
         }
     }
-    for nested in body.blocks.iter().filter(|b| b.kind.as_ref() != "validation") {
+    for nested in body
+        .blocks
+        .iter()
+        .filter(|b| b.kind.as_ref() != "validation")
+    {
         let text = format!("`variable` has no block `{}`", nested.kind);
         report.push(Diagnostic::error(codes::UNKNOWN_BLOCK, text).at(nested.header, "not known"));
     }
@@ -115,12 +140,17 @@ pub fn value(name: &str, block: &Block, given: Option<&Given>, world: &World<'_>
     let value = match given {
         Some(given) => {
             let (value, span) = read(given, declared.as_ref(), world, report)?;
+            // The line with a sensitive value is not shown.
+            let span = if sensitive { block.header } else { span };
             let value = typed(name, &value.marked(sensitive), &of, span, report)?;
             match (value.is_null() && !nullable, &default) {
                 (true, Some(default)) => default.clone(),
                 (true, None) => {
                     let text = format!("var.{name} must not be null");
-                    report.push(Diagnostic::error(codes::VARIABLE_TYPE, text).at(span, "null is given here"));
+                    report.push(
+                        Diagnostic::error(codes::VARIABLE_TYPE, text)
+                            .at(span, "null is given here"),
+                    );
                     return None;
                 }
                 (false, _) => value,
@@ -163,9 +193,12 @@ fn typed(name: &str, value: &Value, of: &Type, span: Span, report: &Report) -> O
         Ok(value) => Some(value),
         Err(m) => {
             report.push(
-                Diagnostic::error(codes::VARIABLE_TYPE, format!("var.{name} has the wrong type"))
-                    .at(span, m.sentence())
-                    .note(format!("its type is {of}")),
+                Diagnostic::error(
+                    codes::VARIABLE_TYPE,
+                    format!("var.{name} has the wrong type"),
+                )
+                .at(span, m.sentence())
+                .note(format!("its type is {of}")),
             );
             None
         }
@@ -173,7 +206,12 @@ fn typed(name: &str, value: &Value, of: &Type, span: Span, report: &Report) -> O
 }
 
 /// A text is itself for a variable that holds one word, and an expression for all others, as in Terraform.
-fn read(given: &Given, of: Option<&Type>, world: &World<'_>, report: &Report) -> Option<(Value, Span)> {
+fn read(
+    given: &Given,
+    of: Option<&Type>,
+    world: &World<'_>,
+    report: &Report,
+) -> Option<(Value, Span)> {
     let evaluated = |expr: &Expr| {
         let value = eval(expr, &Scope::new(world));
         let value = value.map_err(|stop| report.stop(stop, None)).ok()?;
@@ -198,20 +236,28 @@ fn read(given: &Given, of: Option<&Type>, world: &World<'_>, report: &Report) ->
 
 /// Checks the `validation` blocks of a variable that has a value.
 pub fn validate(name: &str, block: &Block, world: &World<'_>, report: &Report) {
-    for validation in block.body.blocks.iter().filter(|b| b.kind.as_ref() == "validation") {
-        let (Some(condition), Some(message)) =
-            (validation.body.attribute("condition"), validation.body.attribute("error_message"))
-        else {
+    for validation in block
+        .body
+        .blocks
+        .iter()
+        .filter(|b| b.kind.as_ref() == "validation")
+    {
+        let (Some(condition), Some(message)) = (
+            validation.body.attribute("condition"),
+            validation.body.attribute("error_message"),
+        ) else {
             report.push(
-                Diagnostic::error(codes::MISSING, "a validation needs `condition` and `error_message`")
-                    .at(validation.header, "this block"),
+                Diagnostic::error(
+                    codes::MISSING,
+                    "a validation needs `condition` and `error_message`",
+                )
+                .at(validation.header, "this block"),
             );
             continue;
         };
         let scope = Scope::new(world);
-        let result = eval(&condition.value, &scope).and_then(|v| {
-            super::eval::truth(&v, condition.value.span, "the condition")
-        });
+        let result = eval(&condition.value, &scope)
+            .and_then(|v| super::eval::truth(&v, condition.value.span, "the condition"));
         match result {
             Ok(true) => {}
             Err(stop) => report.stop(stop, None),

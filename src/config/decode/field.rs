@@ -49,7 +49,10 @@ impl Field for String {
 
 impl Field for bool {
     fn take(value: &Value) -> Result<bool, Misfit> {
-        Ok(matches!(as_type(value, &Type::Bool)?.data, Data::Bool(true)))
+        Ok(matches!(
+            as_type(value, &Type::Bool)?.data,
+            Data::Bool(true)
+        ))
     }
 
     fn show(&self) -> Value {
@@ -80,7 +83,8 @@ whole_numbers!(u8, u16, u32, u64);
 
 fn parsed<T: FromStr<Err = ParseError>>(value: &Value) -> Result<T, Misfit> {
     let text = String::take(value)?;
-    text.parse().map_err(|e: ParseError| Misfit::Value(e.to_string()))
+    text.parse()
+        .map_err(|e: ParseError| Misfit::Value(e.to_string()))
 }
 
 macro_rules! texts {
@@ -120,7 +124,10 @@ impl Field for Ipv4Net {
         if net.trunc() == net {
             Ok(net)
         } else {
-            Err(Misfit::Value(format!("expected the first address of the subnet, {}, found {net}", net.trunc())))
+            Err(Misfit::Value(format!(
+                "expected the first address of the subnet, {}, found {net}",
+                net.trunc()
+            )))
         }
     }
 
@@ -132,7 +139,10 @@ impl Field for Ipv4Net {
 impl<T: Field> Field for Vec<T> {
     fn take(value: &Value) -> Result<Vec<T>, Misfit> {
         let Some(items) = value.items() else {
-            return Err(Misfit::Type(format!("expected a list, found {}", value.shown())));
+            return Err(Misfit::Type(format!(
+                "expected a list, found {}",
+                value.shown()
+            )));
         };
         let items = items.iter().enumerate().map(|(i, v)| {
             T::take(v).map_err(|misfit| match misfit {
@@ -154,13 +164,17 @@ impl Field for BTreeMap<String, String> {
         let entries = converted.entries().into_iter().flatten();
         let texts = entries.map(|(k, v)| match v.as_str() {
             Some(text) => Ok((k.to_string(), text.to_owned())),
-            None => Err(Misfit::Type(format!("expected a string for \"{k}\", found null"))),
+            None => Err(Misfit::Type(format!(
+                "expected a string for \"{k}\", found null"
+            ))),
         });
         texts.collect()
     }
 
     fn show(&self) -> Value {
-        let entries = self.iter().map(|(k, v)| (k.as_str().into(), Value::string(v)));
+        let entries = self
+            .iter()
+            .map(|(k, v)| (k.as_str().into(), Value::string(v)));
         Value::map(entries.collect())
     }
 }

@@ -39,9 +39,12 @@ fn kind(r: &mut Reader<'_>) -> Option<ImageType> {
         r.known(&["type"], &[]);
         let place = r.place("type");
         r.fail(
-            Diagnostic::error(codes::NOT_BUILT, format!("images of type {word} are not built yet"))
-                .at(place, "this type")
-                .help("partition and disk are"),
+            Diagnostic::error(
+                codes::NOT_BUILT,
+                format!("images of type {word} are not built yet"),
+            )
+            .at(place, "this type")
+            .help("partition and disk are"),
         );
         return None;
     }

@@ -64,8 +64,10 @@ fn hostname(r: &mut Reader<'_>, addr: &Addr) -> Option<Hostname> {
             r.known(&["hostname"], &[]);
             let place = r.place("hostname");
             r.fail(
-                Diagnostic::error(codes::MISSING, "`hostname` is required here")
-                    .at(place, format!("`{text}`, made from name and key, is no host name")),
+                Diagnostic::error(codes::MISSING, "`hostname` is required here").at(
+                    place,
+                    format!("`{text}`, made from name and key, is no host name"),
+                ),
             );
             None
         }

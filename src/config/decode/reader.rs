@@ -38,7 +38,12 @@ pub struct Reader<'b> {
 type Finished = (Option<Entries>, Origin);
 
 impl<'b> Reader<'b> {
-    pub fn new(block: &'b Block, scope: &'b Scope<'b>, report: &'b Report, subject: &'b str) -> Reader<'b> {
+    pub fn new(
+        block: &'b Block,
+        scope: &'b Scope<'b>,
+        report: &'b Report,
+        subject: &'b str,
+    ) -> Reader<'b> {
         Reader {
             body: &block.body,
             header: block.header,
@@ -67,7 +72,9 @@ impl<'b> Reader<'b> {
 
     /// The place of an attribute's value, or of the block.
     pub fn place(&self, name: &str) -> Span {
-        self.body.attribute(name).map_or(self.header, |a| a.value.span)
+        self.body
+            .attribute(name)
+            .map_or(self.header, |a| a.value.span)
     }
 
     pub fn wrong_value(&mut self, name: &str, why: impl Into<String>) {
@@ -206,7 +213,8 @@ impl<'b> Reader<'b> {
         }
         let place = self.place(name);
         let text = format!("`{}{name}` must be a {kind}", self.prefix);
-        let d = Diagnostic::error(codes::WRONG_KIND, text).at(place, format!("found {}", value.shown()));
+        let d = Diagnostic::error(codes::WRONG_KIND, text)
+            .at(place, format!("found {}", value.shown()));
         let several = matches!(&value.data, Data::Map(m) if m.entries.values().any(|v| matches!(v.data, Data::Resource(_))))
             || matches!(&value.data, Data::Seq(s) if s.items.iter().any(|v| matches!(v.data, Data::Resource(_))));
         self.fail(if several {
@@ -236,7 +244,10 @@ impl<'b> Reader<'b> {
         let mut out = (Vec::new(), Vec::new());
         for block in self.body.blocks.iter().filter(|b| b.kind.as_ref() == name) {
             if block.labels.len() != labels {
-                let text = format!("`{name}` takes {labels} labels, found {}", block.labels.len());
+                let text = format!(
+                    "`{name}` takes {labels} labels, found {}",
+                    block.labels.len()
+                );
                 self.fail(Diagnostic::error(codes::LABELS, text).at(block.header, "this header"));
                 continue;
             }
@@ -256,13 +267,21 @@ impl<'b> Reader<'b> {
         out
     }
 
-    pub fn blocks<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Reader<'b>) -> Option<T>) -> Vec<T> {
+    pub fn blocks<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&mut Reader<'b>) -> Option<T>,
+    ) -> Vec<T> {
         let (values, shown) = self.nested(name, 0, &mut |r, _| read(r));
         self.effective.insert(Arc::from(name), Value::list(shown));
         values
     }
 
-    pub fn block<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Reader<'b>) -> Option<T>) -> Option<T> {
+    pub fn block<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&mut Reader<'b>) -> Option<T>,
+    ) -> Option<T> {
         self.labelled_block(name, 0, |r, _| read(r))
     }
 
@@ -316,9 +335,12 @@ impl<'b> Reader<'b> {
                 continue;
             }
             let text = format!("there is no attribute `{}{name}`", self.prefix);
-            let d = Diagnostic::error(codes::UNKNOWN_ATTRIBUTE, text).at(attribute.name_span, "not known");
+            let d = Diagnostic::error(codes::UNKNOWN_ATTRIBUTE, text)
+                .at(attribute.name_span, "not known");
             let d = if self.blocks.contains(&name) {
-                d.help(format!("`{name}` is a block: write {name} {{ }} without `=`"))
+                d.help(format!(
+                    "`{name}` is a block: write {name} {{ }} without `=`"
+                ))
             } else {
                 match did_you_mean(name, self.attributes.iter().copied()) {
                     Some(help) => d.help(help),
@@ -335,7 +357,10 @@ impl<'b> Reader<'b> {
             let d = if name == "dynamic" {
                 Diagnostic::error(codes::NOT_BUILT, "`dynamic` blocks are not built yet")
             } else {
-                Diagnostic::error(codes::UNKNOWN_BLOCK, format!("there is no block `{}{name}`", self.prefix))
+                Diagnostic::error(
+                    codes::UNKNOWN_BLOCK,
+                    format!("there is no block `{}{name}`", self.prefix),
+                )
             };
             let d = d.at(block.header, "not known");
             let d = if self.attributes.contains(&name) {

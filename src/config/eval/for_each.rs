@@ -33,9 +33,11 @@ pub fn elements(
                     .map(|(i, v)| (Value::number(i), v.clone())),
             )),
         },
-        Data::Map(map) => Ok(Box::new(map.entries.iter().map(|(k, v)| {
-            (Value::new(Data::String(k.clone())), v.clone())
-        }))),
+        Data::Map(map) => {
+            Ok(Box::new(map.entries.iter().map(|(k, v)| {
+                (Value::new(Data::String(k.clone())), v.clone())
+            })))
+        }
         Data::Null | Data::Bool(_) | Data::Number(_) | Data::String(_) | Data::Resource(_) => {
             wrong(collection.shown())
         }

@@ -9,9 +9,8 @@ mod traverse;
 
 use std::sync::Arc;
 
-pub use for_each::elements;
-pub use scope::{BUDGET, Frame, Scope, Slot, Stop, World};
 pub use operate::truth;
+pub use scope::{BUDGET, Frame, Scope, Slot, Stop, World};
 pub use template::render as render_template;
 
 use super::codes;

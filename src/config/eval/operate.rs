@@ -95,8 +95,10 @@ fn arithmetic(op: BinaryOp, x: &Number, y: &Number, span: Span) -> Evaluated {
     };
     match result {
         Ok(n) => Ok(Value::number(n)),
-        Err(TooLarge) => Err(Diagnostic::error(codes::TOO_LARGE, "the result is too large")
-            .at(span, "more digits than a number may have")
-            .into()),
+        Err(TooLarge) => Err(
+            Diagnostic::error(codes::TOO_LARGE, "the result is too large")
+                .at(span, "more digits than a number may have")
+                .into(),
+        ),
     }
 }

@@ -72,11 +72,13 @@ impl<'s> World<'s> {
             }
             None => {
                 self.budget.set(0);
-                Err(Diagnostic::error(codes::BUDGET, "the configuration takes too much work")
-                    .at(at, "the limit was reached here")
-                    .note(format!("the limit is {BUDGET} evaluations"))
-                    .help("look for loops within loops over the same large collection")
-                    .into())
+                Err(
+                    Diagnostic::error(codes::BUDGET, "the configuration takes too much work")
+                        .at(at, "the limit was reached here")
+                        .note(format!("the limit is {BUDGET} evaluations"))
+                        .help("look for loops within loops over the same large collection")
+                        .into(),
+                )
             }
         }
     }

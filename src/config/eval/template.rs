@@ -71,14 +71,15 @@ impl Out {
                     self.sensitive |= collection.sensitive;
                     for (key, value) in for_each::elements(&collection, over.span)? {
                         scope.world.spend(1, self.span)?;
+                        let sensitive = collection.sensitive;
                         let outer = key_name.as_deref().map(|name| Frame {
                             name,
-                            value: key,
+                            value: key.marked(sensitive),
                             parent: scope.frame,
                         });
                         let inner = Frame {
                             name: value_name,
-                            value,
+                            value: value.marked(sensitive),
                             parent: outer.as_ref().or(scope.frame),
                         };
                         self.parts(body, &scope.with(&inner))?;

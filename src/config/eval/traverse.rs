@@ -73,7 +73,13 @@ pub fn root<'s>(
         return Err(with_help(d, did_you_mean(name, candidates)).into());
     }
     let (first, rest) = match steps.split_first() {
-        Some((Step { kind: StepKind::Attribute(first), span }, rest)) => (Some((first, *span)), rest),
+        Some((
+            Step {
+                kind: StepKind::Attribute(first),
+                span,
+            },
+            rest,
+        )) => (Some((first, *span)), rest),
         _ => (None, steps),
     };
     let Some((first, first_span)) = first else {
@@ -122,10 +128,17 @@ fn instance(all: &Value, key: &Value, span: Span, label: &str) -> Evaluated {
     Err(match (&all.data, key.as_str()) {
         (Data::Map(map), Some(text)) => {
             let help = did_you_mean(text, map.entries.keys().map(AsRef::as_ref));
-            with_help(d.at(span, format!("not one of its {} keys", map.entries.len())), help).into()
+            with_help(
+                d.at(span, format!("not one of its {} keys", map.entries.len())),
+                help,
+            )
+            .into()
         }
         (Data::Seq(seq), _) => d
-            .at(span, format!("it has {} instances, counted from 0", seq.items.len()))
+            .at(
+                span,
+                format!("it has {} instances, counted from 0", seq.items.len()),
+            )
             .into(),
         (Data::Resource(_), _) => d
             .at(span, "this block has neither for_each nor count")
@@ -177,7 +190,9 @@ fn not_declared(root: &str, name: &str, span: Span, scope: &Scope<'_>) -> Diagno
         "local" => ("local value", Some(&world.locals)),
         _ => (
             root,
-            root.parse::<Kind>().ok().and_then(|k| world.resources.get(&k)),
+            root.parse::<Kind>()
+                .ok()
+                .and_then(|k| world.resources.get(&k)),
         ),
     };
     let d = undeclared(&format!("there is no {what} `{name}`"), span);
@@ -187,7 +202,10 @@ fn not_declared(root: &str, name: &str, span: Span, scope: &Scope<'_>) -> Diagno
 
 fn each(name: &str, span: Span, scope: &Scope<'_>) -> Evaluated {
     let Some((key, value)) = scope.each else {
-        let d = Diagnostic::error(codes::NO_EACH, "`each` exists only in a block with for_each");
+        let d = Diagnostic::error(
+            codes::NO_EACH,
+            "`each` exists only in a block with for_each",
+        );
         return Err(d.at(span, "not here").into());
     };
     match name {
@@ -280,9 +298,10 @@ fn attribute(value: &Value, name: &str, span: Span) -> Evaluated {
             wrong(text, Some(help.to_owned()))
         }
         Data::Null => wrong(format!("null has no attribute `{name}`"), None),
-        Data::Bool(_) | Data::Number(_) | Data::String(_) => {
-            wrong(format!("a {} has no attribute `{name}`", value.type_name()), None)
-        }
+        Data::Bool(_) | Data::Number(_) | Data::String(_) => wrong(
+            format!("a {} has no attribute `{name}`", value.type_name()),
+            None,
+        ),
     }
 }
 
@@ -297,9 +316,9 @@ pub fn index(value: &Value, key: &Value, span: Span) -> Evaluated {
         return wrong("an index must not be null".to_owned());
     }
     match &value.data {
-        Data::Seq(seq) if seq.kind == SeqKind::Set => {
-            wrong("the elements of a set have no index; use tolist() or a for-expression".to_owned())
-        }
+        Data::Seq(seq) if seq.kind == SeqKind::Set => wrong(
+            "the elements of a set have no index; use tolist() or a for-expression".to_owned(),
+        ),
         Data::Seq(seq) => {
             let number = convert(key, &Type::Number).ok().map(|v| v.data);
             let at = match number {

@@ -13,7 +13,6 @@ pub enum Param {
     Any,
     /// Anything, null included.
     Nullable,
-    Bool,
     Number,
     String,
     List,
@@ -33,7 +32,6 @@ impl Param {
     pub fn as_type(self) -> Type {
         match self {
             Param::Any | Param::Nullable => Type::Any,
-            Param::Bool => Type::Bool,
             Param::Number => Type::Number,
             Param::String => Type::String,
             Param::List => Type::list_of(Type::Any),
@@ -54,6 +52,20 @@ pub enum Fail {
     Source(String),
     TooLarge,
     Stop(Stop),
+}
+
+impl Fail {
+    /// The same without a reason that could quote a sensitive argument.
+    pub fn silenced(self) -> Fail {
+        let why = "the reason is not shown, because an argument is sensitive".to_owned();
+        match self {
+            Fail::Arg(i, _) => Fail::Arg(i, why),
+            Fail::Call(_) => Fail::Call(why),
+            Fail::Source(_) => Fail::Source(why),
+            Fail::TooLarge => Fail::TooLarge,
+            Fail::Stop(stop) => Fail::Stop(stop),
+        }
+    }
 }
 
 impl From<TooLarge> for Fail {
@@ -86,7 +98,6 @@ static NULL: Value = Value {
     data: Data::Null,
     sensitive: false,
 };
-static NO_ENTRIES: Entries = Entries::new();
 
 impl Args<'_> {
     pub fn value(&self, i: usize) -> &Value {
@@ -104,10 +115,6 @@ impl Args<'_> {
         }
     }
 
-    pub fn truth(&self, i: usize) -> bool {
-        matches!(self.value(i).data, Data::Bool(true))
-    }
-
     /// A whole number within `i64`.
     pub fn whole(&self, i: usize) -> Result<i64, Fail> {
         let n = self.number(i);
@@ -119,14 +126,20 @@ impl Args<'_> {
     pub fn items(&self, i: usize) -> Result<&[Value], Fail> {
         let value = self.value(i);
         value.items().ok_or_else(|| {
-            Fail::Arg(i, format!("expected a list, set or tuple, found {}", value.shown()))
+            Fail::Arg(
+                i,
+                format!("expected a list, set or tuple, found {}", value.shown()),
+            )
         })
     }
 
     pub fn entries(&self, i: usize) -> Result<&Entries, Fail> {
         let value = self.value(i);
         value.entries().ok_or_else(|| {
-            Fail::Arg(i, format!("expected a map or an object, found {}", value.shown()))
+            Fail::Arg(
+                i,
+                format!("expected a map or an object, found {}", value.shown()),
+            )
         })
     }
 
@@ -145,10 +158,6 @@ impl Args<'_> {
             Data::Seq(seq) => Some(seq.kind),
             _ => None,
         }
-    }
-
-    pub fn entries_or_none(&self, i: usize) -> &Entries {
-        self.value(i).entries().unwrap_or(&NO_ENTRIES)
     }
 
     /// Pays for work that the size of the result does not show.

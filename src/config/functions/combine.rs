@@ -15,53 +15,161 @@ use Param::{Any, List, MapOfStringLists, Nullable, Number as Num, Strings};
 const ELEMENTS_MAX: usize = 1024 * 1024;
 
 pub const TABLE: &[Function] = &[
-    row("concat", "concat(list...)", "The lists one after the other.", ["concat([1], [\"a\"])", "[1, \"a\"]"], &[Any], concat).variadic(Any).keeps_marks(),
-    row("merge", "merge(map...)", "All entries; a later map wins.", ["merge({ a = 1 }, { a = 2, b = 3 })", "{ a = 2, b = 3 }"], &[], merge).variadic(Nullable).keeps_marks(),
-    row("flatten", "flatten(list)", "Lists within the list replaced by their elements, at every depth.", ["flatten([[\"a\", [\"b\"]], []])", "[\"a\", \"b\"]"], &[Any], |a| {
-        let mut out = Vec::new();
-        flatten(a.items(0)?, &mut out);
-        Ok(Value::tuple(out).marked(a.value(0).sensitive))
-    }).keeps_marks(),
-    row("coalesce", "coalesce(value...)", "The first that is neither null nor an empty text.", ["coalesce(null, \"\", \"b\")", "\"b\""], &[Nullable], |a| {
-        first(a, |v| !v.is_null() && v.as_str() != Some(""))
-    }).variadic(Nullable),
-    row("coalescelist", "coalescelist(list...)", "The first list that is not empty.", ["coalescelist([], [\"a\"])", "[\"a\"]"], &[Nullable], |a| {
-        let found = a.values.iter().find(|v| v.items().is_some_and(|i| !i.is_empty()));
-        found.cloned().ok_or_else(|| Fail::Call("every list is empty".to_owned()))
-    }).variadic(Nullable),
-    row("range", "range(start, limit, step)", "Numbers from start (0) up to, not including, the limit, by step (1).", ["range(1, 7, 2)", "tolist([1, 3, 5])"], &[Num], range).variadic(Num),
-    row("setproduct", "setproduct(set...)", "Every combination of an element of each.", ["setproduct([\"a\", \"b\"], [1])", "tolist([[\"a\", 1], [\"b\", 1]])"], &[Any, Any], setproduct).variadic(Any),
-    row("zipmap", "zipmap(keys, values)", "A map from a list of keys and a list of values.", ["zipmap([\"a\", \"b\"], [1, 2])", "{ a = 1, b = 2 }"], &[Strings, Any], |a| {
-        let (keys, values) = (a.strings(0)?, a.items(1)?);
-        if keys.len() != values.len() {
-            return Err(Fail::Call(format!("{} keys and {} values", keys.len(), values.len())));
-        }
-        let entries = keys.into_iter().map(Arc::from).zip(values.iter().cloned()).collect();
-        Ok(match a.seq_kind(1) {
-            Some(SeqKind::Tuple) => Value::object(entries),
-            Some(SeqKind::List | SeqKind::Set) | None => Value::map(entries),
-        })
-    }),
-    row("matchkeys", "matchkeys(values, keys, searched)", "The values whose key is among those searched.", ["matchkeys([\"a\", \"b\"], [\"x\", \"y\"], [\"y\"])", "tolist([\"b\"])"], &[List, List, List], |a| {
-        let (values, keys, searched) = (a.items(0)?, a.items(1)?, a.items(2)?);
-        if values.len() != keys.len() {
-            return Err(Fail::Call(format!("{} values and {} keys", values.len(), keys.len())));
-        }
-        a.spend((keys.len() as u64).saturating_mul(searched.len() as u64) / 8)?;
-        let both = values.iter().zip(keys);
-        let kept = both.filter(|(_, k)| searched.iter().any(|s| s.same(k)));
-        Ok(Value::list(kept.map(|(v, _)| v.clone()).collect()))
-    }),
-    row("transpose", "transpose(map)", "A map of lists of texts, turned around.", ["transpose({ a = [\"x\", \"y\"], b = [\"y\"] })", "tomap({ x = tolist([\"a\"]), y = tolist([\"a\", \"b\"]) })"], &[MapOfStringLists], |a| {
-        let mut out: std::collections::BTreeMap<Arc<str>, Vec<Value>> = std::collections::BTreeMap::new();
-        for (key, list) in a.entries(0)? {
-            for item in list.items().unwrap_or_default() {
-                let text = item.as_str().unwrap_or_default();
-                out.entry(Arc::from(text)).or_default().push(Value::string(key));
+    row(
+        "concat",
+        "concat(list...)",
+        "The lists one after the other.",
+        ["concat([1], [\"a\"])", "[1, \"a\"]"],
+        &[Any],
+        concat,
+    )
+    .variadic(Any)
+    .keeps_marks(),
+    row(
+        "merge",
+        "merge(map...)",
+        "All entries; a later map wins.",
+        ["merge({ a = 1 }, { a = 2, b = 3 })", "{ a = 2, b = 3 }"],
+        &[],
+        merge,
+    )
+    .variadic(Nullable)
+    .keeps_marks(),
+    row(
+        "flatten",
+        "flatten(list)",
+        "Lists within the list replaced by their elements, at every depth.",
+        ["flatten([[\"a\", [\"b\"]], []])", "[\"a\", \"b\"]"],
+        &[Any],
+        |a| {
+            let mut out = Vec::new();
+            flatten(a.items(0)?, &mut out);
+            Ok(Value::tuple(out).marked(a.value(0).sensitive))
+        },
+    )
+    .keeps_marks(),
+    row(
+        "coalesce",
+        "coalesce(value...)",
+        "The first that is neither null nor an empty text.",
+        ["coalesce(null, \"\", \"b\")", "\"b\""],
+        &[Nullable],
+        |a| first(a, |v| !v.is_null() && v.as_str() != Some("")),
+    )
+    .variadic(Nullable),
+    row(
+        "coalescelist",
+        "coalescelist(list...)",
+        "The first list that is not empty.",
+        ["coalescelist([], [\"a\"])", "[\"a\"]"],
+        &[Nullable],
+        |a| {
+            let found = a
+                .values
+                .iter()
+                .find(|v| v.items().is_some_and(|i| !i.is_empty()));
+            found
+                .cloned()
+                .ok_or_else(|| Fail::Call("every list is empty".to_owned()))
+        },
+    )
+    .variadic(Nullable),
+    row(
+        "range",
+        "range(start, limit, step)",
+        "Numbers from start (0) up to, not including, the limit, by step (1).",
+        ["range(1, 7, 2)", "tolist([1, 3, 5])"],
+        &[Num],
+        range,
+    )
+    .variadic(Num),
+    row(
+        "setproduct",
+        "setproduct(set...)",
+        "Every combination of an element of each.",
+        [
+            "setproduct([\"a\", \"b\"], [1])",
+            "tolist([[\"a\", 1], [\"b\", 1]])",
+        ],
+        &[Any, Any],
+        setproduct,
+    )
+    .variadic(Any),
+    row(
+        "zipmap",
+        "zipmap(keys, values)",
+        "A map from a list of keys and a list of values.",
+        ["zipmap([\"a\", \"b\"], [1, 2])", "{ a = 1, b = 2 }"],
+        &[Strings, Any],
+        |a| {
+            let (keys, values) = (a.strings(0)?, a.items(1)?);
+            if keys.len() != values.len() {
+                return Err(Fail::Call(format!(
+                    "{} keys and {} values",
+                    keys.len(),
+                    values.len()
+                )));
             }
-        }
-        Ok(Value::map(out.into_iter().map(|(k, v)| (k, Value::list(v))).collect()))
-    }),
+            let entries = keys
+                .into_iter()
+                .map(Arc::from)
+                .zip(values.iter().cloned())
+                .collect();
+            Ok(match a.seq_kind(1) {
+                Some(SeqKind::Tuple) => Value::object(entries),
+                Some(SeqKind::List | SeqKind::Set) | None => Value::map(entries),
+            })
+        },
+    ),
+    row(
+        "matchkeys",
+        "matchkeys(values, keys, searched)",
+        "The values whose key is among those searched.",
+        [
+            "matchkeys([\"a\", \"b\"], [\"x\", \"y\"], [\"y\"])",
+            "tolist([\"b\"])",
+        ],
+        &[List, List, List],
+        |a| {
+            let (values, keys, searched) = (a.items(0)?, a.items(1)?, a.items(2)?);
+            if values.len() != keys.len() {
+                return Err(Fail::Call(format!(
+                    "{} values and {} keys",
+                    values.len(),
+                    keys.len()
+                )));
+            }
+            a.spend((keys.len() as u64).saturating_mul(searched.len() as u64) / 8)?;
+            let both = values.iter().zip(keys);
+            let kept = both.filter(|(_, k)| searched.iter().any(|s| s.same(k)));
+            Ok(Value::list(kept.map(|(v, _)| v.clone()).collect()))
+        },
+    ),
+    row(
+        "transpose",
+        "transpose(map)",
+        "A map of lists of texts, turned around.",
+        [
+            "transpose({ a = [\"x\", \"y\"], b = [\"y\"] })",
+            "tomap({ x = tolist([\"a\"]), y = tolist([\"a\", \"b\"]) })",
+        ],
+        &[MapOfStringLists],
+        |a| {
+            let mut out: std::collections::BTreeMap<Arc<str>, Vec<Value>> =
+                std::collections::BTreeMap::new();
+            for (key, list) in a.entries(0)? {
+                for item in list.items().unwrap_or_default() {
+                    let text = item.as_str().unwrap_or_default();
+                    out.entry(Arc::from(text))
+                        .or_default()
+                        .push(Value::string(key));
+                }
+            }
+            Ok(Value::map(
+                out.into_iter().map(|(k, v)| (k, Value::list(v))).collect(),
+            ))
+        },
+    ),
 ];
 
 fn concat(a: &Args<'_>) -> Result<Value, Fail> {
@@ -184,5 +292,9 @@ fn setproduct(a: &Args<'_>) -> Result<Value, Fail> {
     }
     let rows = rows.into_iter().map(Value::tuple).collect();
     let all_sets = (0..a.values.len()).all(|i| a.seq_kind(i) == Some(SeqKind::Set));
-    Ok(if all_sets { Value::set(rows) } else { Value::list(rows) })
+    Ok(if all_sets {
+        Value::set(rows)
+    } else {
+        Value::list(rows)
+    })
 }

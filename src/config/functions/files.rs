@@ -13,31 +13,81 @@ use crate::config::value::Value;
 use Param::{Any, String as Str};
 
 pub const TABLE: &[Function] = &[
-    row("file", "file(path)", "The text of a file, relative to the root module.", ["file(\"hello.txt\")", "\"hello\\n\""], &[Str], |a| {
-        Ok(Value::string(text(a, 0)?))
-    }),
-    row("filebase64", "filebase64(path)", "The bytes of a file in base64.", ["filebase64(\"hello.txt\")", "\"aGVsbG8K\""], &[Str], |a| {
-        let bytes = bytes(a, 0)?;
-        a.spend_text(bytes.len() / 3 * 4)?;
-        Ok(Value::string(base64::engine::general_purpose::STANDARD.encode(bytes)))
-    }),
-    row("fileexists", "fileexists(path)", "Whether there is such a file.", ["fileexists(\"nowhere.txt\")", "false"], &[Str], |a| {
-        match a.scope.world.sources.read(a.text(0)) {
+    row(
+        "file",
+        "file(path)",
+        "The text of a file, relative to the root module.",
+        ["file(\"hello.txt\")", "\"hello\\n\""],
+        &[Str],
+        |a| Ok(Value::string(text(a, 0)?)),
+    ),
+    row(
+        "filebase64",
+        "filebase64(path)",
+        "The bytes of a file in base64.",
+        ["filebase64(\"hello.txt\")", "\"aGVsbG8K\""],
+        &[Str],
+        |a| {
+            let bytes = bytes(a, 0)?;
+            a.spend_text(bytes.len() / 3 * 4)?;
+            Ok(Value::string(
+                base64::engine::general_purpose::STANDARD.encode(bytes),
+            ))
+        },
+    ),
+    row(
+        "fileexists",
+        "fileexists(path)",
+        "Whether there is such a file.",
+        ["fileexists(\"nowhere.txt\")", "false"],
+        &[Str],
+        |a| match a.scope.world.sources.read(a.text(0)) {
             Ok(_) => Ok(Value::bool(true)),
             Err(e) if e.kind == SourceErrorKind::NotFound => Ok(Value::bool(false)),
             Err(e) => Err(Fail::Source(e.to_string())),
-        }
-    }),
-    row("filesha256", "filesha256(path)", "The SHA-256 of a file in hex.", ["filesha256(\"hello.txt\")", "\"5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\""], &[Str], |a| {
-        Ok(Value::string(hex::encode(sha2::Sha256::digest(bytes(a, 0)?))))
-    }),
-    row("templatefile", "templatefile(path, variables)", "The template in a file, with these variables.", ["templatefile(\"hello.tpl\", { name = \"a\" })", "\"hello a\\n\""], &[Str, Any], templatefile).keeps_marks(),
-    row("env", "env(name)", "An environment variable; sensitive.", ["nonsensitive(env(\"GREETING\"))", "\"hello\""], &[Str], |a| {
-        match a.scope.world.sources.env(a.text(0)) {
+        },
+    ),
+    row(
+        "filesha256",
+        "filesha256(path)",
+        "The SHA-256 of a file in hex.",
+        [
+            "filesha256(\"hello.txt\")",
+            "\"5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\"",
+        ],
+        &[Str],
+        |a| {
+            Ok(Value::string(hex::encode(sha2::Sha256::digest(bytes(
+                a, 0,
+            )?))))
+        },
+    ),
+    row(
+        "templatefile",
+        "templatefile(path, variables)",
+        "The template in a file, with these variables.",
+        [
+            "templatefile(\"hello.tpl\", { name = \"a\" })",
+            "\"hello a\\n\"",
+        ],
+        &[Str, Any],
+        templatefile,
+    )
+    .keeps_marks(),
+    row(
+        "env",
+        "env(name)",
+        "An environment variable; sensitive.",
+        ["nonsensitive(env(\"GREETING\"))", "\"hello\""],
+        &[Str],
+        |a| match a.scope.world.sources.env(a.text(0)) {
             Some(text) => Ok(Value::string(text).marked(true)),
-            None => Err(Fail::Source(format!("the environment has no {}", a.text(0)))),
-        }
-    }),
+            None => Err(Fail::Source(format!(
+                "the environment has no {}",
+                a.text(0)
+            ))),
+        },
+    ),
 ];
 
 fn bytes(a: &Args<'_>, i: usize) -> Result<Vec<u8>, Fail> {
@@ -48,8 +98,12 @@ fn bytes(a: &Args<'_>, i: usize) -> Result<Vec<u8>, Fail> {
 }
 
 fn text(a: &Args<'_>, i: usize) -> Result<String, Fail> {
-    String::from_utf8(bytes(a, i)?)
-        .map_err(|_| Fail::Source(format!("{} is not UTF-8; filebase64() reads any bytes", a.text(i))))
+    String::from_utf8(bytes(a, i)?).map_err(|_| {
+        Fail::Source(format!(
+            "{} is not UTF-8; filebase64() reads any bytes",
+            a.text(i)
+        ))
+    })
 }
 
 fn templatefile(a: &Args<'_>) -> Result<Value, Fail> {

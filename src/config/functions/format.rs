@@ -13,11 +13,30 @@ use Param::{Nullable, String as Str};
 const WIDTH_MAX: usize = 1024;
 
 pub const TABLE: &[Function] = &[
-    row("format", "format(pattern, value...)", "Values put into a text by printf's verbs.", ["format(\"%s-%03d\", \"web\", 7)", "\"web-007\""], &[Str], |a| {
-        let rest = a.values.get(1..).unwrap_or_default();
-        Ok(Value::string(format(a, a.text(0), rest)?))
-    }).variadic(Nullable),
-    row("formatlist", "formatlist(pattern, list...)", "The same for each element of the lists.", ["formatlist(\"%s-%d\", [\"a\", \"b\"], [1, 2])", "tolist([\"a-1\", \"b-2\"])"], &[Str], formatlist).variadic(Nullable),
+    row(
+        "format",
+        "format(pattern, value...)",
+        "Values put into a text by printf's verbs.",
+        ["format(\"%s-%03d\", \"web\", 7)", "\"web-007\""],
+        &[Str],
+        |a| {
+            let rest = a.values.get(1..).unwrap_or_default();
+            Ok(Value::string(format(a, a.text(0), rest)?))
+        },
+    )
+    .variadic(Nullable),
+    row(
+        "formatlist",
+        "formatlist(pattern, list...)",
+        "The same for each element of the lists.",
+        [
+            "formatlist(\"%s-%d\", [\"a\", \"b\"], [1, 2])",
+            "tolist([\"a-1\", \"b-2\"])",
+        ],
+        &[Str],
+        formatlist,
+    )
+    .variadic(Nullable),
 ];
 
 fn formatlist(a: &Args<'_>) -> Result<Value, Fail> {
@@ -27,7 +46,10 @@ fn formatlist(a: &Args<'_>) -> Result<Value, Fail> {
         if let Some(items) = value.items() {
             match count {
                 Some(n) if n != items.len() => {
-                    return Err(Fail::Arg(i + 1, format!("{} elements, and {n} before", items.len())));
+                    return Err(Fail::Arg(
+                        i + 1,
+                        format!("{} elements, and {n} before", items.len()),
+                    ));
                 }
                 _ => count = Some(items.len()),
             }
@@ -80,16 +102,28 @@ fn format(a: &Args<'_>, pattern: &str, values: &[Value]) -> Result<String, Fail>
             indexed = true;
         }
         let Some(value) = values.get(next) else {
-            return Err(Fail::Arg(0, format!("%{} needs value {}, there are {}", verb.letter, next + 1, values.len())));
+            return Err(Fail::Arg(
+                0,
+                format!(
+                    "%{} needs value {}, there are {}",
+                    verb.letter,
+                    next + 1,
+                    values.len()
+                ),
+            ));
         };
         next += 1;
         highest = highest.max(next);
-        let text = one(&verb, value).map_err(|why| Fail::Arg(next, format!("%{}: {why}", verb.letter)))?;
+        let text =
+            one(&verb, value).map_err(|why| Fail::Arg(next, format!("%{}: {why}", verb.letter)))?;
         out.push_str(&padded(&verb, &text));
         a.spend_text(text.len())?;
     }
     if highest < values.len() && !indexed {
-        return Err(Fail::Arg(highest + 1, "the pattern has no verb for it".to_owned()));
+        return Err(Fail::Arg(
+            highest + 1,
+            "the pattern has no verb for it".to_owned(),
+        ));
     }
     a.spend_text(out.len())?;
     Ok(out)
@@ -129,7 +163,9 @@ fn read_verb(chars: &mut Chars<'_>) -> Result<(Verb, Option<usize>), Fail> {
         verb.precision = Some(digits(chars)?);
     }
     read_index(chars)?;
-    verb.letter = chars.next().ok_or_else(|| Fail::Arg(0, "a verb is missing after %".to_owned()))?;
+    verb.letter = chars
+        .next()
+        .ok_or_else(|| Fail::Arg(0, "a verb is missing after %".to_owned()))?;
     Ok((verb, index))
 }
 
@@ -138,7 +174,10 @@ fn digits(chars: &mut Chars<'_>) -> Result<usize, Fail> {
     while let Some(d) = chars.peek().and_then(|c| c.to_digit(10)) {
         n = n * 10 + d as usize;
         if n > WIDTH_MAX {
-            return Err(Fail::Arg(0, format!("a width of at most {WIDTH_MAX} is allowed")));
+            return Err(Fail::Arg(
+                0,
+                format!("a width of at most {WIDTH_MAX} is allowed"),
+            ));
         }
         chars.next();
     }
@@ -166,7 +205,11 @@ fn one(verb: &Verb, value: &Value) -> Result<String, String> {
                 Some(n) => text.chars().take(n).collect(),
                 None => text.to_owned(),
             };
-            Ok(if verb.letter == 'q' { serde_json::Value::from(text).to_string() } else { text })
+            Ok(if verb.letter == 'q' {
+                serde_json::Value::from(text).to_string()
+            } else {
+                text
+            })
         }
         't' => match to(&Type::Bool)?.data {
             Data::Bool(b) => Ok(b.to_string()),
@@ -206,7 +249,14 @@ fn integer(verb: &Verb, n: &Number) -> String {
         _ => 10,
     };
     let text = n.to_bigint().to_str_radix(radix);
-    signed(verb, if verb.letter == 'X' { text.to_uppercase() } else { text })
+    signed(
+        verb,
+        if verb.letter == 'X' {
+            text.to_uppercase()
+        } else {
+            text
+        },
+    )
 }
 
 fn float(verb: &Verb, n: &Number) -> String {
@@ -216,7 +266,11 @@ fn float(verb: &Verb, n: &Number) -> String {
         'e' | 'E' => n.scientific(decimals),
         _ => general(verb, n),
     };
-    let text = if verb.letter.is_ascii_uppercase() { text.to_uppercase() } else { text };
+    let text = if verb.letter.is_ascii_uppercase() {
+        text.to_uppercase()
+    } else {
+        text
+    };
     signed(verb, text)
 }
 
@@ -224,18 +278,29 @@ fn float(verb: &Verb, n: &Number) -> String {
 fn general(verb: &Verb, n: &Number) -> String {
     let plain = n.to_string();
     let shortest = plain.trim_start_matches('-').replace('.', "");
-    let significant = shortest.trim_start_matches('0').trim_end_matches('0').len().max(1);
+    let significant = shortest
+        .trim_start_matches('0')
+        .trim_end_matches('0')
+        .len()
+        .max(1);
     let digits = verb.precision.map_or(significant, |p| p.max(1));
     let decimals = u32::try_from(digits - 1).unwrap_or(0);
     let scientific = n.scientific(decimals);
-    let exponent: i64 = scientific.rsplit_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
+    let exponent: i64 = scientific
+        .rsplit_once('e')
+        .and_then(|(_, e)| e.parse().ok())
+        .unwrap_or(0);
     let limit = match verb.precision {
         Some(p) => i64::try_from(p.max(1)).unwrap_or(6),
         None => i64::try_from(digits).unwrap_or(21).max(21),
     };
     if exponent < -4 || exponent >= limit {
         let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "+00"));
-        let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
+        let mantissa = if mantissa.contains('.') {
+            mantissa.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            mantissa
+        };
         return format!("{mantissa}e{exponent}");
     }
     match verb.precision {
@@ -243,7 +308,11 @@ fn general(verb: &Verb, n: &Number) -> String {
         Some(p) => {
             let places = i64::try_from(p.max(1)).unwrap_or(1) - 1 - exponent;
             let text = n.fixed(u32::try_from(places.max(0)).unwrap_or(0));
-            if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+            if text.contains('.') {
+                text.trim_end_matches('0').trim_end_matches('.').to_owned()
+            } else {
+                text
+            }
         }
     }
 }

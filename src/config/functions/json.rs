@@ -13,17 +13,37 @@ use Param::{Nullable, String as Str};
 const DEPTH_MAX: usize = 64;
 
 pub const TABLE: &[Function] = &[
-    row("jsonencode", "jsonencode(value)", "The value as JSON.", ["jsonencode({ b = [1, true], a = null })", "\"{\\\"a\\\":null,\\\"b\\\":[1,true]}\""], &[Nullable], |a| {
-        let mut out = String::new();
-        encode(a.value(0), &mut out)?;
-        Ok(Value::string(out))
-    }),
-    row("jsondecode", "jsondecode(text)", "The value of a JSON text.", ["jsondecode(\"{\\\"a\\\": [1.50]}\")", "{ a = [1.5] }"], &[Str], |a| {
-        decode(a).map_err(|(at, why)| {
-            let line = a.text(0).get(..at).map_or(1, |t| t.matches('\n').count() + 1);
-            Fail::Arg(0, format!("line {line} of the JSON: {why}"))
-        })
-    }),
+    row(
+        "jsonencode",
+        "jsonencode(value)",
+        "The value as JSON.",
+        [
+            "jsonencode({ b = [1, true], a = null })",
+            "\"{\\\"a\\\":null,\\\"b\\\":[1,true]}\"",
+        ],
+        &[Nullable],
+        |a| {
+            let mut out = String::new();
+            encode(a.value(0), &mut out)?;
+            Ok(Value::string(out))
+        },
+    ),
+    row(
+        "jsondecode",
+        "jsondecode(text)",
+        "The value of a JSON text.",
+        ["jsondecode(\"{\\\"a\\\": [1.50]}\")", "{ a = [1.5] }"],
+        &[Str],
+        |a| {
+            decode(a).map_err(|(at, why)| {
+                let line = a
+                    .text(0)
+                    .get(..at)
+                    .map_or(1, |t| t.matches('\n').count() + 1);
+                Fail::Arg(0, format!("line {line} of the JSON: {why}"))
+            })
+        },
+    ),
 ];
 
 pub fn encode(value: &Value, out: &mut String) -> Result<(), Fail> {
@@ -55,7 +75,10 @@ pub fn encode(value: &Value, out: &mut String) -> Result<(), Fail> {
             out.push('}');
         }
         Data::Resource(r) => {
-            return Err(Fail::Call(format!("{} is a resource; name one of its attributes", r.addr)));
+            return Err(Fail::Call(format!(
+                "{} is a resource; name one of its attributes",
+                r.addr
+            )));
         }
     }
     Ok(())
@@ -73,7 +96,9 @@ fn quote(text: &str, out: &mut String) {
             '\t' => out.push_str("\\t"),
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)))
+            }
             c if u32::from(c) < 0x20 => out.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => out.push(c),
         }
@@ -137,7 +162,11 @@ impl Reader<'_> {
 
     fn word(&mut self) -> Parsed<Value> {
         let rest = self.text.get(self.at..).unwrap_or_default();
-        let words = [("null", Value::null()), ("true", Value::bool(true)), ("false", Value::bool(false))];
+        let words = [
+            ("null", Value::null()),
+            ("true", Value::bool(true)),
+            ("false", Value::bool(false)),
+        ];
         for (word, value) in words {
             if rest.starts_with(word) {
                 self.at += word.len();
@@ -149,7 +178,10 @@ impl Reader<'_> {
 
     fn number(&mut self) -> Parsed<Value> {
         let start = self.at;
-        while matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')) {
+        while matches!(
+            self.peek(),
+            Some(b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')
+        ) {
             self.at += 1;
         }
         match Number::parse(self.text.get(start..self.at).unwrap_or_default()) {

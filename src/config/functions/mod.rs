@@ -110,7 +110,8 @@ pub fn table() -> &'static BTreeMap<&'static str, &'static Function> {
     })
 }
 
-/// Plain JSON of a value, for outputs; a resource has none.
+/// Plain JSON of a value; a resource has none.
+#[cfg(test)]
 pub fn encode_json(value: &Value, out: &mut String) -> Result<(), ()> {
     json::encode(value, out).map_err(|_| ())
 }
@@ -137,13 +138,18 @@ pub fn call(call: &Call, span: Span, scope: &Scope<'_>) -> Evaluated {
         _ => {}
     }
     let (values, spans, sensitive) = arguments(call, span, scope)?;
+    // A reason may quote an argument.
+    let secret = sensitive || values.iter().any(Value::contains_sensitive);
     let (values, marked) = prepared(function, &values, &spans, span)?;
     let args = Args {
         values: &values,
         scope,
         span,
     };
-    let result = (function.run)(&args).map_err(|fail| failed(function, fail, &spans, span))?;
+    let result = (function.run)(&args).map_err(|fail| {
+        let fail = if secret { fail.silenced() } else { fail };
+        failed(function, fail, &spans, span)
+    })?;
     pay(&result, span, scope)?;
     Ok(result.marked(marked || sensitive))
 }
@@ -187,7 +193,11 @@ fn prepared(
 ) -> Result<(Vec<Value>, bool), Stop> {
     let wanted = function.params.len();
     if values.len() < wanted || (values.len() > wanted && function.rest.is_none()) {
-        let more = if function.rest.is_some() { " or more" } else { "" };
+        let more = if function.rest.is_some() {
+            " or more"
+        } else {
+            ""
+        };
         let text = format!(
             "{}() takes {wanted}{more} arguments, found {}",
             function.name,
@@ -201,14 +211,6 @@ fn prepared(
     let mut marked = false;
     let mut out = Vec::with_capacity(values.len());
     for (i, value) in values.iter().enumerate() {
-        let plain;
-        let value = if function.marks == Marks::Spread && value.contains_sensitive() {
-            marked = true;
-            plain = value.unmarked_deep();
-            &plain
-        } else {
-            value
-        };
         let param = function.params.get(i).copied().or(function.rest);
         let Some(param) = param else { continue };
         if value.is_null() && !param.takes_null() {
@@ -217,7 +219,12 @@ fn prepared(
         }
         let converted = convert(value, &param.as_type())
             .map_err(|m| failed(function, Fail::Arg(i, m.sentence()), spans, span))?;
-        out.push(converted);
+        if function.marks == Marks::Spread && converted.contains_sensitive() {
+            marked = true;
+            out.push(converted.unmarked_deep());
+        } else {
+            out.push(converted);
+        }
     }
     Ok((out, marked))
 }

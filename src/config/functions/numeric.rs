@@ -11,37 +11,101 @@ use crate::config::value::{Data, Value};
 use Param::{Any, Number as Num, Numbers};
 
 pub const TABLE: &[Function] = &[
-    row("min", "min(number...)", "The smallest.", ["min(3, 1, 2)", "1"], &[Num], |a| {
-        pick(a, |x, best| x < best)
-    }).variadic(Num),
-    row("max", "max(number...)", "The largest.", ["max(3, 1, 2)", "3"], &[Num], |a| {
-        pick(a, |x, best| x > best)
-    }).variadic(Num),
-    row("abs", "abs(number)", "Without its sign.", ["abs(-2.5)", "2.5"], &[Num], |a| ok(a.number(0).abs())),
-    row("ceil", "ceil(number)", "Rounded up.", ["ceil(1.1)", "2"], &[Num], |a| ok(a.number(0).ceil())),
-    row("floor", "floor(number)", "Rounded down.", ["floor(-1.1)", "-2"], &[Num], |a| ok(a.number(0).floor())),
-    row("signum", "signum(number)", "-1, 0 or 1.", ["signum(-3)", "-1"], &[Num], |a| ok(Number::from(a.number(0).signum()))),
-    row("pow", "pow(base, exponent)", "A power, in floating point.", ["pow(2, 10)", "1024"], &[Num, Num], |a| {
-        floating(float(a, 0)?.powf(float(a, 1)?))
-    }),
-    row("log", "log(number, base)", "A logarithm, in floating point.", ["log(8, 2)", "3"], &[Num, Num], |a| {
-        floating(float(a, 0)?.ln() / float(a, 1)?.ln())
-    }),
-    row("parseint", "parseint(text, base)", "A whole number from a text, base 2 to 62.", ["parseint(\"ff\", 16)", "255"], &[Any, Num], parseint),
-    row("sum", "sum(list)", "All numbers of a list together.", ["sum([1, 2, 3.5])", "6.5"], &[Numbers], |a| {
-        let items = a.items(0)?;
-        if items.is_empty() {
-            return Err(Fail::Arg(0, "it must not be empty".to_owned()));
-        }
-        let mut total = Number::zero();
-        for item in items {
-            match &item.data {
-                Data::Number(n) => total = total.add(n)?,
-                _ => return Err(Fail::Arg(0, "an element is null".to_owned())),
+    row(
+        "min",
+        "min(number...)",
+        "The smallest.",
+        ["min(3, 1, 2)", "1"],
+        &[Num],
+        |a| pick(a, |x, best| x < best),
+    )
+    .variadic(Num),
+    row(
+        "max",
+        "max(number...)",
+        "The largest.",
+        ["max(3, 1, 2)", "3"],
+        &[Num],
+        |a| pick(a, |x, best| x > best),
+    )
+    .variadic(Num),
+    row(
+        "abs",
+        "abs(number)",
+        "Without its sign.",
+        ["abs(-2.5)", "2.5"],
+        &[Num],
+        |a| ok(a.number(0).abs()),
+    ),
+    row(
+        "ceil",
+        "ceil(number)",
+        "Rounded up.",
+        ["ceil(1.1)", "2"],
+        &[Num],
+        |a| ok(a.number(0).ceil()),
+    ),
+    row(
+        "floor",
+        "floor(number)",
+        "Rounded down.",
+        ["floor(-1.1)", "-2"],
+        &[Num],
+        |a| ok(a.number(0).floor()),
+    ),
+    row(
+        "signum",
+        "signum(number)",
+        "-1, 0 or 1.",
+        ["signum(-3)", "-1"],
+        &[Num],
+        |a| ok(Number::from(a.number(0).signum())),
+    ),
+    row(
+        "pow",
+        "pow(base, exponent)",
+        "A power, in floating point.",
+        ["pow(2, 10)", "1024"],
+        &[Num, Num],
+        |a| floating(float(a, 0)?.powf(float(a, 1)?)),
+    ),
+    row(
+        "log",
+        "log(number, base)",
+        "A logarithm, in floating point.",
+        ["log(8, 2)", "3"],
+        &[Num, Num],
+        |a| floating(float(a, 0)?.ln() / float(a, 1)?.ln()),
+    ),
+    row(
+        "parseint",
+        "parseint(text, base)",
+        "A whole number from a text, base 2 to 62.",
+        ["parseint(\"ff\", 16)", "255"],
+        &[Any, Num],
+        parseint,
+    ),
+    row(
+        "sum",
+        "sum(list)",
+        "All numbers of a list together.",
+        ["sum([1, 2, 3.5])", "6.5"],
+        &[Numbers],
+        |a| {
+            let items = a.items(0)?;
+            if items.is_empty() {
+                return Err(Fail::Arg(0, "it must not be empty".to_owned()));
             }
-        }
-        ok(total)
-    }),
+            let mut total = Number::zero();
+            for item in items {
+                match &item.data {
+                    Data::Number(n) => total = total.add(n)?,
+                    _ => return Err(Fail::Arg(0, "an element is null".to_owned())),
+                }
+            }
+            ok(total)
+        },
+    ),
 ];
 
 #[allow(clippy::unnecessary_wraps)]
@@ -83,9 +147,22 @@ fn parseint(a: &Args<'_>) -> Result<Value, Fail> {
     let text = match &value.data {
         Data::Number(n) => n.to_string(),
         Data::String(s) => s.to_string(),
-        _ => return Err(Fail::Arg(0, format!("expected a string, found {}", value.shown()))),
+        _ => {
+            return Err(Fail::Arg(
+                0,
+                format!("expected a string, found {}", value.shown()),
+            ));
+        }
     };
-    let bad = || Fail::Arg(0, format!("expected a whole number in base {base}, found {}", value.shown()));
+    let bad = || {
+        Fail::Arg(
+            0,
+            format!(
+                "expected a whole number in base {base}, found {}",
+                value.shown()
+            ),
+        )
+    };
     if text.len() as u64 > DIGITS_MAX / 2 {
         return Err(Fail::TooLarge);
     }
@@ -93,7 +170,9 @@ fn parseint(a: &Args<'_>) -> Result<Value, Fail> {
         return Err(bad());
     }
     if base <= 36 {
-        return ok(Number::from(BigInt::from_str_radix(&text, base).map_err(|_| bad())?));
+        return ok(Number::from(
+            BigInt::from_str_radix(&text, base).map_err(|_| bad())?,
+        ));
     }
     // Beyond 36, lower case letters come before upper case ones, as in Go.
     let (negative, digits) = match text.strip_prefix('-') {

@@ -12,18 +12,34 @@ use Param::String as Str;
 const REGEX_BYTES_MAX: usize = 1 << 20;
 
 pub const TABLE: &[Function] = &[
-    row("regex", "regex(pattern, text)", "The first match: a text, or its groups as a tuple or an object.", ["regex(\"[0-9]+\", \"node-17\")", "\"17\""], &[Str, Str], |a| {
-        let compiled = compile(a.text(0))?;
-        match compiled.captures(a.text(1)) {
-            Some(captures) => Ok(captured(&compiled, &captures)),
-            None => Err(Fail::Call("the text does not match; can() or try() catch this".to_owned())),
-        }
-    }),
-    row("regexall", "regexall(pattern, text)", "All matches, a list.", ["regexall(\"[0-9]\", \"a1b2\")", "tolist([\"1\", \"2\"])"], &[Str, Str], |a| {
-        let compiled = compile(a.text(0))?;
-        let all = compiled.captures_iter(a.text(1));
-        Ok(Value::list(all.map(|c| captured(&compiled, &c)).collect()))
-    }),
+    row(
+        "regex",
+        "regex(pattern, text)",
+        "The first match: a text, or its groups as a tuple or an object.",
+        ["regex(\"[0-9]+\", \"node-17\")", "\"17\""],
+        &[Str, Str],
+        |a| {
+            let compiled = compile(a.text(0))?;
+            match compiled.captures(a.text(1)) {
+                Some(captures) => Ok(captured(&compiled, &captures)),
+                None => Err(Fail::Call(
+                    "the text does not match; can() or try() catch this".to_owned(),
+                )),
+            }
+        },
+    ),
+    row(
+        "regexall",
+        "regexall(pattern, text)",
+        "All matches, a list.",
+        ["regexall(\"[0-9]\", \"a1b2\")", "tolist([\"1\", \"2\"])"],
+        &[Str, Str],
+        |a| {
+            let compiled = compile(a.text(0))?;
+            let all = compiled.captures_iter(a.text(1));
+            Ok(Value::list(all.map(|c| captured(&compiled, &c)).collect()))
+        },
+    ),
 ];
 
 fn compile(pattern: &str) -> Result<Regex, Fail> {
@@ -38,10 +54,13 @@ fn compile(pattern: &str) -> Result<Regex, Fail> {
 }
 
 fn captured(regex: &Regex, captures: &Captures<'_>) -> Value {
-    let text = |m: Option<regex::Match<'_>>| m.map_or_else(Value::null, |m| Value::string(m.as_str()));
+    let text =
+        |m: Option<regex::Match<'_>>| m.map_or_else(Value::null, |m| Value::string(m.as_str()));
     let names: Vec<&str> = regex.capture_names().flatten().collect();
     if !names.is_empty() {
-        let entries = names.into_iter().map(|n| (n.into(), text(captures.name(n))));
+        let entries = names
+            .into_iter()
+            .map(|n| (n.into(), text(captures.name(n))));
         return Value::object(entries.collect::<Entries>());
     }
     if captures.len() == 1 {
@@ -70,7 +89,9 @@ pub fn replace(a: &Args<'_>) -> Result<Value, Fail> {
         other => other,
     })?;
     let matches = regex.find_iter(text).count();
-    let each = by.len().saturating_add(if by.contains('$') { text.len() } else { 0 });
+    let each = by
+        .len()
+        .saturating_add(if by.contains('$') { text.len() } else { 0 });
     a.spend_text(matches.saturating_mul(each).saturating_add(text.len()))?;
     Ok(Value::string(regex.replace_all(text, by)))
 }

@@ -7,47 +7,143 @@ use crate::config::value::Value;
 use Param::{Number, String as Str, Strings};
 
 pub const TABLE: &[Function] = &[
-    row("upper", "upper(text)", "Upper case.", ["upper(\"a-é\")", "\"A-É\""], &[Str], |a| {
-        ok(a.text(0).to_uppercase())
-    }),
-    row("lower", "lower(text)", "Lower case.", ["lower(\"A-É\")", "\"a-é\""], &[Str], |a| {
-        ok(a.text(0).to_lowercase())
-    }),
-    row("title", "title(text)", "The first letter of each word in upper case.", ["title(\"hello big world\")", "\"Hello Big World\""], &[Str], |a| {
-        ok(title(a.text(0)))
-    }),
-    row("trim", "trim(text, chars)", "Without any of the characters at both ends.", ["trim(\"?!hello?!\", \"!?\")", "\"hello\""], &[Str, Str], |a| {
-        ok(a.text(0).trim_matches(|c| a.text(1).contains(c)))
-    }),
-    row("trimspace", "trimspace(text)", "Without white space at both ends.", ["trimspace(\"  a b\\n\")", "\"a b\""], &[Str], |a| {
-        ok(a.text(0).trim())
-    }),
-    row("trimprefix", "trimprefix(text, prefix)", "Without the prefix.", ["trimprefix(\"node-1\", \"node-\")", "\"1\""], &[Str, Str], |a| {
-        ok(a.text(0).strip_prefix(a.text(1)).unwrap_or(a.text(0)))
-    }),
-    row("trimsuffix", "trimsuffix(text, suffix)", "Without the suffix.", ["trimsuffix(\"a.hcl\", \".hcl\")", "\"a\""], &[Str, Str], |a| {
-        ok(a.text(0).strip_suffix(a.text(1)).unwrap_or(a.text(0)))
-    }),
-    row("split", "split(separator, text)", "The pieces between separators, a list.", ["split(\",\", \"a,b\")", "tolist([\"a\", \"b\"])"], &[Str, Str], split),
-    row("join", "join(separator, list...)", "The elements of the lists with separators between them.", ["join(\"-\", [\"a\", 1])", "\"a-1\""], &[Str], join).variadic(Strings),
-    row("replace", "replace(text, part, by)", "With each part replaced; a part between slashes is a regular expression.", ["replace(\"a.b\", \".\", \"-\")", "\"a-b\""], &[Str, Str, Str], super::regular::replace),
-    row("substr", "substr(text, offset, length)", "Part of a text, in characters; length -1 means the rest.", ["substr(\"hello\", 1, 3)", "\"ell\""], &[Str, Number, Number], substr),
-    row("startswith", "startswith(text, prefix)", "Whether the text starts with it.", ["startswith(\"web-1\", \"web\")", "true"], &[Str, Str], |a| {
-        Ok(Value::bool(a.text(0).starts_with(a.text(1))))
-    }),
-    row("endswith", "endswith(text, suffix)", "Whether the text ends with it.", ["endswith(\"web-1\", \"-1\")", "true"], &[Str, Str], |a| {
-        Ok(Value::bool(a.text(0).ends_with(a.text(1))))
-    }),
-    row("strcontains", "strcontains(text, part)", "Whether the text contains it.", ["strcontains(\"web-1\", \"b-\")", "true"], &[Str, Str], |a| {
-        Ok(Value::bool(a.text(0).contains(a.text(1))))
-    }),
-    row("strrev", "strrev(text)", "The characters in reverse order.", ["strrev(\"abc\")", "\"cba\""], &[Str], |a| {
-        ok(a.text(0).chars().rev().collect::<String>())
-    }),
-    row("indent", "indent(spaces, text)", "With spaces before every line but the first.", ["indent(2, \"a\\nb\")", "\"a\\n  b\""], &[Number, Str], indent),
-    row("chomp", "chomp(text)", "Without newlines at the end.", ["chomp(\"a\\n\\n\")", "\"a\""], &[Str], |a| {
-        ok(a.text(0).trim_end_matches(['\n', '\r']))
-    }),
+    row(
+        "upper",
+        "upper(text)",
+        "Upper case.",
+        ["upper(\"a-é\")", "\"A-É\""],
+        &[Str],
+        |a| ok(a.text(0).to_uppercase()),
+    ),
+    row(
+        "lower",
+        "lower(text)",
+        "Lower case.",
+        ["lower(\"A-É\")", "\"a-é\""],
+        &[Str],
+        |a| ok(a.text(0).to_lowercase()),
+    ),
+    row(
+        "title",
+        "title(text)",
+        "The first letter of each word in upper case.",
+        ["title(\"hello big world\")", "\"Hello Big World\""],
+        &[Str],
+        |a| ok(title(a.text(0))),
+    ),
+    row(
+        "trim",
+        "trim(text, chars)",
+        "Without any of the characters at both ends.",
+        ["trim(\"?!hello?!\", \"!?\")", "\"hello\""],
+        &[Str, Str],
+        |a| ok(a.text(0).trim_matches(|c| a.text(1).contains(c))),
+    ),
+    row(
+        "trimspace",
+        "trimspace(text)",
+        "Without white space at both ends.",
+        ["trimspace(\"  a b\\n\")", "\"a b\""],
+        &[Str],
+        |a| ok(a.text(0).trim()),
+    ),
+    row(
+        "trimprefix",
+        "trimprefix(text, prefix)",
+        "Without the prefix.",
+        ["trimprefix(\"node-1\", \"node-\")", "\"1\""],
+        &[Str, Str],
+        |a| ok(a.text(0).strip_prefix(a.text(1)).unwrap_or(a.text(0))),
+    ),
+    row(
+        "trimsuffix",
+        "trimsuffix(text, suffix)",
+        "Without the suffix.",
+        ["trimsuffix(\"a.hcl\", \".hcl\")", "\"a\""],
+        &[Str, Str],
+        |a| ok(a.text(0).strip_suffix(a.text(1)).unwrap_or(a.text(0))),
+    ),
+    row(
+        "split",
+        "split(separator, text)",
+        "The pieces between separators, a list.",
+        ["split(\",\", \"a,b\")", "tolist([\"a\", \"b\"])"],
+        &[Str, Str],
+        split,
+    ),
+    row(
+        "join",
+        "join(separator, list...)",
+        "The elements of the lists with separators between them.",
+        ["join(\"-\", [\"a\", 1])", "\"a-1\""],
+        &[Str],
+        join,
+    )
+    .variadic(Strings),
+    row(
+        "replace",
+        "replace(text, part, by)",
+        "With each part replaced; a part between slashes is a regular expression.",
+        ["replace(\"a.b\", \".\", \"-\")", "\"a-b\""],
+        &[Str, Str, Str],
+        super::regular::replace,
+    ),
+    row(
+        "substr",
+        "substr(text, offset, length)",
+        "Part of a text, in characters; length -1 means the rest.",
+        ["substr(\"hello\", 1, 3)", "\"ell\""],
+        &[Str, Number, Number],
+        substr,
+    ),
+    row(
+        "startswith",
+        "startswith(text, prefix)",
+        "Whether the text starts with it.",
+        ["startswith(\"web-1\", \"web\")", "true"],
+        &[Str, Str],
+        |a| Ok(Value::bool(a.text(0).starts_with(a.text(1)))),
+    ),
+    row(
+        "endswith",
+        "endswith(text, suffix)",
+        "Whether the text ends with it.",
+        ["endswith(\"web-1\", \"-1\")", "true"],
+        &[Str, Str],
+        |a| Ok(Value::bool(a.text(0).ends_with(a.text(1)))),
+    ),
+    row(
+        "strcontains",
+        "strcontains(text, part)",
+        "Whether the text contains it.",
+        ["strcontains(\"web-1\", \"b-\")", "true"],
+        &[Str, Str],
+        |a| Ok(Value::bool(a.text(0).contains(a.text(1)))),
+    ),
+    row(
+        "strrev",
+        "strrev(text)",
+        "The characters in reverse order.",
+        ["strrev(\"abc\")", "\"cba\""],
+        &[Str],
+        |a| ok(a.text(0).chars().rev().collect::<String>()),
+    ),
+    row(
+        "indent",
+        "indent(spaces, text)",
+        "With spaces before every line but the first.",
+        ["indent(2, \"a\\nb\")", "\"a\\n  b\""],
+        &[Number, Str],
+        indent,
+    ),
+    row(
+        "chomp",
+        "chomp(text)",
+        "Without newlines at the end.",
+        ["chomp(\"a\\n\\n\")", "\"a\""],
+        &[Str],
+        |a| ok(a.text(0).trim_end_matches(['\n', '\r'])),
+    ),
 ];
 
 #[allow(clippy::unnecessary_wraps)]
@@ -124,5 +220,8 @@ fn indent(a: &Args<'_>) -> Result<Value, Fail> {
         .map_err(|_| Fail::Arg(0, "expected 0 or more spaces".to_owned()))?;
     let lines = a.text(1).matches('\n').count();
     a.spend_text(width.saturating_mul(lines).saturating_add(a.text(1).len()))?;
-    ok(a.text(1).replace('\n', &format!("\n{}", " ".repeat(if lines == 0 { 0 } else { width }))))
+    ok(a.text(1).replace(
+        '\n',
+        &format!("\n{}", " ".repeat(if lines == 0 { 0 } else { width })),
+    ))
 }

@@ -13,28 +13,78 @@ use crate::diag::{Diagnostic, Span};
 use Param::Nullable;
 
 pub const TABLE: &[Function] = &[
-    row("tostring", "tostring(value)", "As a text.", ["tostring(1.50)", "\"1.5\""], &[Nullable], |a| {
-        Ok(convert(a.value(0), &Type::String)?)
-    }),
-    row("tonumber", "tonumber(value)", "As a number.", ["tonumber(\"12\")", "12"], &[Nullable], |a| {
-        Ok(convert(a.value(0), &Type::Number)?)
-    }),
-    row("tobool", "tobool(value)", "As a bool.", ["tobool(\"true\")", "true"], &[Nullable], |a| {
-        Ok(convert(a.value(0), &Type::Bool)?)
-    }),
-    row("sensitive", "sensitive(value)", "The value, not to be shown.", ["issensitive(sensitive(1))", "true"], &[Nullable], |a| {
-        Ok(a.value(0).clone().marked(true))
-    }).keeps_marks(),
-    row("nonsensitive", "nonsensitive(value)", "The value, allowed to be shown.", ["issensitive(nonsensitive(sensitive(1)))", "false"], &[Nullable], |a| {
-        let mut value = a.value(0).clone();
-        value.sensitive = false;
-        Ok(value)
-    }).keeps_marks(),
-    row("issensitive", "issensitive(value)", "Whether the value must not be shown.", ["issensitive(1)", "false"], &[Nullable], |a| {
-        Ok(Value::bool(a.value(0).sensitive))
-    }).keeps_marks(),
-    row("try", "try(expression...)", "The first expression that has a value.", ["try(tonumber(\"x\"), 0)", "0"], &[], unevaluated).variadic(Nullable),
-    row("can", "can(expression)", "Whether the expression has a value.", ["can(tonumber(\"x\"))", "false"], &[Nullable], unevaluated),
+    row(
+        "tostring",
+        "tostring(value)",
+        "As a text.",
+        ["tostring(1.50)", "\"1.5\""],
+        &[Nullable],
+        |a| Ok(convert(a.value(0), &Type::String)?),
+    ),
+    row(
+        "tonumber",
+        "tonumber(value)",
+        "As a number.",
+        ["tonumber(\"12\")", "12"],
+        &[Nullable],
+        |a| Ok(convert(a.value(0), &Type::Number)?),
+    ),
+    row(
+        "tobool",
+        "tobool(value)",
+        "As a bool.",
+        ["tobool(\"true\")", "true"],
+        &[Nullable],
+        |a| Ok(convert(a.value(0), &Type::Bool)?),
+    ),
+    row(
+        "sensitive",
+        "sensitive(value)",
+        "The value, not to be shown.",
+        ["issensitive(sensitive(1))", "true"],
+        &[Nullable],
+        |a| Ok(a.value(0).clone().marked(true)),
+    )
+    .keeps_marks(),
+    row(
+        "nonsensitive",
+        "nonsensitive(value)",
+        "The value, allowed to be shown.",
+        ["issensitive(nonsensitive(sensitive(1)))", "false"],
+        &[Nullable],
+        |a| {
+            let mut value = a.value(0).clone();
+            value.sensitive = false;
+            Ok(value)
+        },
+    )
+    .keeps_marks(),
+    row(
+        "issensitive",
+        "issensitive(value)",
+        "Whether the value must not be shown.",
+        ["issensitive(1)", "false"],
+        &[Nullable],
+        |a| Ok(Value::bool(a.value(0).sensitive)),
+    )
+    .keeps_marks(),
+    row(
+        "try",
+        "try(expression...)",
+        "The first expression that has a value.",
+        ["try(tonumber(\"x\"), 0)", "0"],
+        &[],
+        unevaluated,
+    )
+    .variadic(Nullable),
+    row(
+        "can",
+        "can(expression)",
+        "Whether the expression has a value.",
+        ["can(tonumber(\"x\"))", "false"],
+        &[Nullable],
+        unevaluated,
+    ),
 ];
 
 /// `try` and `can` see expressions, so they are evaluated by [`try_each`] and [`can`].
@@ -52,13 +102,21 @@ pub fn try_each(call: &Call, span: Span, scope: &Scope<'_>) -> Evaluated {
     }
     match last {
         Some(stop) => Err(stop),
-        None => Err(Diagnostic::error(codes::FUNCTION, "try() needs an expression").at(span, "").into()),
+        None => Err(
+            Diagnostic::error(codes::FUNCTION, "try() needs an expression")
+                .at(span, "")
+                .into(),
+        ),
     }
 }
 
 pub fn can(call: &Call, span: Span, scope: &Scope<'_>) -> Evaluated {
     let [only] = call.args.as_slice() else {
-        return Err(Diagnostic::error(codes::FUNCTION, "can() takes one expression").at(span, "").into());
+        return Err(
+            Diagnostic::error(codes::FUNCTION, "can() takes one expression")
+                .at(span, "")
+                .into(),
+        );
     };
     match eval(only, scope) {
         Ok(_) => Ok(Value::bool(true)),

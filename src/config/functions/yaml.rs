@@ -12,16 +12,36 @@ use crate::config::value::{Data, Entries, Value};
 use Param::{Nullable, String as Str};
 
 pub const TABLE: &[Function] = &[
-    row("yamldecode", "yamldecode(text)", "The value of a YAML text.", ["yamldecode(\"a: 1\\nb: [x, ~]\")", "{ a = 1, b = [\"x\", null] }"], &[Str], |a| {
-        let parsed = serde_yaml_ng::from_str::<Yaml>(a.text(0));
-        let parsed = parsed.map_err(|e| Fail::Arg(0, e.to_string()))?;
-        value(&parsed, a)
-    }),
-    row("yamlencode", "yamlencode(value)", "The value as YAML.", ["yamlencode({ a = [1, \"x\"] })", "\"\\\"a\\\":\\n- 1\\n- \\\"x\\\"\\n\""], &[Nullable], |a| {
-        let mut out = String::new();
-        encode(a.value(0), 0, &mut out)?;
-        Ok(Value::string(out))
-    }),
+    row(
+        "yamldecode",
+        "yamldecode(text)",
+        "The value of a YAML text.",
+        [
+            "yamldecode(\"a: 1\\nb: [x, ~]\")",
+            "{ a = 1, b = [\"x\", null] }",
+        ],
+        &[Str],
+        |a| {
+            let parsed = serde_yaml_ng::from_str::<Yaml>(a.text(0));
+            let parsed = parsed.map_err(|e| Fail::Arg(0, e.to_string()))?;
+            value(&parsed, a)
+        },
+    ),
+    row(
+        "yamlencode",
+        "yamlencode(value)",
+        "The value as YAML.",
+        [
+            "yamlencode({ a = [1, \"x\"] })",
+            "\"\\\"a\\\":\\n- 1\\n- \\\"x\\\"\\n\"",
+        ],
+        &[Nullable],
+        |a| {
+            let mut out = String::new();
+            encode(a.value(0), 0, &mut out)?;
+            Ok(Value::string(out))
+        },
+    ),
 ];
 
 fn value(yaml: &Yaml, a: &Args<'_>) -> Result<Value, Fail> {
@@ -54,7 +74,9 @@ fn value(yaml: &Yaml, a: &Args<'_>) -> Result<Value, Fail> {
             }
             Value::object(entries)
         }
-        Yaml::Tagged(tagged) => return Err(Fail::Arg(0, format!("the tag {} is not known", tagged.tag))),
+        Yaml::Tagged(tagged) => {
+            return Err(Fail::Arg(0, format!("the tag {} is not known", tagged.tag)));
+        }
     })
 }
 
@@ -119,7 +141,9 @@ fn scalar(value: &Value, indent: usize, out: &mut String) -> Result<(), Fail> {
         Data::String(s) => out.push_str(&serde_json::Value::from(s.as_ref()).to_string()),
         Data::Seq(_) => out.push_str("[]"),
         Data::Map(_) => out.push_str("{}"),
-        Data::Null | Data::Bool(_) | Data::Number(_) | Data::Resource(_) => super::json::encode(value, out)?,
+        Data::Null | Data::Bool(_) | Data::Number(_) | Data::Resource(_) => {
+            super::json::encode(value, out)?
+        }
     }
     out.push('\n');
     Ok(())

@@ -179,7 +179,11 @@ fn walk<'e>(expr: &'e Expr, bound: &mut Vec<&'e str>, f: Visit<'e, '_>) {
             let depth = bound.len();
             bound.extend(inner.key_name.as_deref());
             bound.push(&inner.value_name);
-            let rest = [inner.key.as_ref(), Some(&inner.value), inner.condition.as_ref()];
+            let rest = [
+                inner.key.as_ref(),
+                Some(&inner.value),
+                inner.condition.as_ref(),
+            ];
             for e in rest.into_iter().flatten() {
                 walk(e, bound, f);
             }

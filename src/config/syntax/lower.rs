@@ -74,9 +74,7 @@ impl<'t> Lower<'t> {
             }
             Expression::StringTemplate(t) => ExprKind::Template(self.parts(t.iter())?),
             Expression::HeredocTemplate(h) => ExprKind::Template(self.template(&h.template)?),
-            Expression::Parenthesis(inner) => {
-                ExprKind::Paren(Box::new(self.expr(inner.inner())?))
-            }
+            Expression::Parenthesis(inner) => ExprKind::Paren(Box::new(self.expr(inner.inner())?)),
             Expression::Variable(name) => ExprKind::Name(Arc::from(name.as_str())),
             Expression::Conditional(c) => ExprKind::Conditional(Box::new([
                 self.expr(&c.cond_expr)?,
@@ -166,9 +164,7 @@ impl<'t> Lower<'t> {
             let kind = match operator.value() {
                 TraversalOperator::AttrSplat(_) => StepKind::AttributeSplat,
                 TraversalOperator::FullSplat(_) => StepKind::Splat,
-                TraversalOperator::GetAttr(name) => {
-                    StepKind::Attribute(Arc::from(name.as_str()))
-                }
+                TraversalOperator::GetAttr(name) => StepKind::Attribute(Arc::from(name.as_str())),
                 TraversalOperator::Index(e) => StepKind::Index(self.expr(e)?),
                 TraversalOperator::LegacyIndex(n) => StepKind::LegacyIndex(*n.value()),
             };

@@ -55,9 +55,7 @@ impl Lower<'_> {
                 pieces.push(Piece::Text(text.as_str().to_owned()));
                 return Ok(());
             }
-            Element::Interpolation(i) => {
-                (Part::Value(self.expr(&i.expr)?), ends(i.strip))
-            }
+            Element::Interpolation(i) => (Part::Value(self.expr(&i.expr)?), ends(i.strip)),
             Element::Directive(d) => match d.as_ref() {
                 Directive::If(d) => self.if_directive(d)?,
                 Directive::For(d) => self.for_directive(d)?,

@@ -156,11 +156,12 @@ fn explain(file: FileId, problem: &Problem) -> Diagnostic {
                 .at(place(*at, 1), "opened here")
                 .help("close it; the blocks after it were read from the next line that starts one")
         }
-        Problem::NewlineInString { at } => {
-            Diagnostic::error(codes::NEWLINE_IN_STRING, "a line ends inside a quoted string")
-                .at(place(*at, 1), "the string starts here")
-                .help("close the string on its line, write \\n, or use a heredoc (<<-EOT)")
-        }
+        Problem::NewlineInString { at } => Diagnostic::error(
+            codes::NEWLINE_IN_STRING,
+            "a line ends inside a quoted string",
+        )
+        .at(place(*at, 1), "the string starts here")
+        .help("close the string on its line, write \\n, or use a heredoc (<<-EOT)"),
         Problem::TooDeep { at } => Diagnostic::error(
             codes::NESTED_TOO_DEEP,
             format!("nested deeper than {} levels", scan::DEPTH_MAX),

@@ -6,6 +6,9 @@ use std::ops::Range;
 /// Brackets, strings and interpolations within each other. The parser's own limit is 64.
 pub const DEPTH_MAX: usize = 48;
 
+/// Each unclosed bracket costs a scan to the end of the file; after so many, the rest is not looked at.
+const UNCLOSED_MAX: usize = 20;
+
 /// One top-level attribute or block, or what looks like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -18,18 +21,28 @@ pub struct Item {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
     /// What is opened at the offset has no end.
-    Unclosed { at: usize, what: &'static str },
-    NewlineInString { at: usize },
-    TooDeep { at: usize },
+    Unclosed {
+        at: usize,
+        what: &'static str,
+    },
+    NewlineInString {
+        at: usize,
+    },
+    TooDeep {
+        at: usize,
+    },
 }
 
 #[derive(Debug, Clone)]
 enum Open {
-    Bracket(usize, u8),
+    Bracket(usize),
     /// `${` or `%{`
     Interpolation(usize),
     Quote(usize),
-    Heredoc { at: usize, delimiter: Range<usize> },
+    Heredoc {
+        at: usize,
+        delimiter: Range<usize>,
+    },
     /// The text of a template file, which has no end mark.
     Template,
 }
@@ -37,6 +50,7 @@ enum Open {
 /// The items of a file, in order.
 pub fn items(text: &str) -> Vec<Item> {
     let mut out = Vec::new();
+    let mut unclosed = 0;
     let mut at = if text.starts_with('\u{feff}') { 3 } else { 0 };
     loop {
         at = skip_blank(text.as_bytes(), at);
@@ -48,6 +62,10 @@ pub fn items(text: &str) -> Vec<Item> {
             // Everything after an unclosed bracket would be swallowed: go on at the next line that looks like a block.
             let from = opened.saturating_add(1);
             item.range.end = next_header(text, from).unwrap_or(text.len());
+            unclosed += 1;
+        }
+        if unclosed > UNCLOSED_MAX {
+            return out;
         }
         at = item.range.end.max(at + 1);
         out.push(item);
@@ -125,7 +143,9 @@ fn next_header(text: &str, from: usize) -> Option<usize> {
         let line = bytes.get(at..end).unwrap_or_default();
         let word = line.iter().take_while(|b| is_word(**b)).count();
         let rest = line.get(word..).unwrap_or_default().trim_ascii_start();
-        let starts_well = line.first().is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
+        let starts_well = line
+            .first()
+            .is_some_and(|b| b.is_ascii_alphabetic() || *b == b'_');
         if starts_well && matches!(rest.first(), Some(b'{' | b'"')) {
             return Some(at);
         }
@@ -178,14 +198,14 @@ impl<'t> Scanner<'t> {
                 Some(Open::Quote(at)) => self.in_quote(byte, at),
                 Some(Open::Heredoc { delimiter, .. }) => self.in_heredoc(byte, delimiter),
                 Some(Open::Template) => self.in_text(byte),
-                Some(Open::Bracket(..) | Open::Interpolation(_)) | None => self.in_code(byte),
+                Some(Open::Bracket(_) | Open::Interpolation(_)) | None => self.in_code(byte),
             };
             if done {
                 break;
             }
         }
         let unclosed = self.open.iter().rev().find_map(|open| match open {
-            Open::Bracket(at, _) => Some((*at, "bracket")),
+            Open::Bracket(at) => Some((*at, "bracket")),
             Open::Interpolation(at) => Some((*at, "interpolation")),
             Open::Quote(at) => Some((*at, "string")),
             Open::Heredoc { at, .. } => Some((*at, "heredoc")),
@@ -193,7 +213,7 @@ impl<'t> Scanner<'t> {
         });
         // The innermost heredoc or string explains more than the block around it; of brackets, the outermost.
         let outermost = self.open.iter().find_map(|open| match open {
-            Open::Bracket(at, _) => Some((*at, "bracket")),
+            Open::Bracket(at) => Some((*at, "bracket")),
             _ => None,
         });
         if let Some(innermost) = unclosed {
@@ -201,7 +221,8 @@ impl<'t> Scanner<'t> {
                 "bracket" => outermost.unwrap_or(innermost),
                 _ => innermost,
             };
-            self.note(Problem::Unclosed { at, what });
+            // What was noted on the way may belong to the blocks after it, and is found again there.
+            self.problem = Some(Problem::Unclosed { at, what });
         }
         Item {
             range: self.start..self.at.min(self.bytes.len()),
@@ -232,7 +253,7 @@ impl<'t> Scanner<'t> {
                 self.at += 1;
             }
             b'{' | b'[' | b'(' => {
-                self.push(Open::Bracket(self.at, byte));
+                self.push(Open::Bracket(self.at));
                 self.at += 1;
             }
             b'}' | b']' | b')' => {
@@ -276,7 +297,11 @@ impl<'t> Scanner<'t> {
         let dash = usize::from(self.peek(2) == Some(b'-'));
         let name = at + 2 + dash;
         let mut end = name;
-        while self.bytes.get(end).is_some_and(|b| is_word(*b) || *b == b'-') {
+        while self
+            .bytes
+            .get(end)
+            .is_some_and(|b| is_word(*b) || *b == b'-')
+        {
             end += 1;
         }
         let newline = match self.bytes.get(end) {
@@ -301,7 +326,10 @@ impl<'t> Scanner<'t> {
         self.at += 1;
         let word = self.bytes.get(delimiter).unwrap_or_default();
         let line = self.bytes.get(self.at..).unwrap_or_default();
-        let indent = line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+        let indent = line
+            .iter()
+            .take_while(|b| matches!(b, b' ' | b'\t'))
+            .count();
         let rest = line.get(indent..).unwrap_or_default();
         let ends = rest.starts_with(word)
             && !rest
@@ -380,7 +408,7 @@ mod tests {
             items("a = \"x\ny\"\n")[0].problem,
             Some(Problem::NewlineInString { at: 4 })
         ));
-        let deep = format!("a = {}", "[".repeat(1000));
+        let deep = format!("a = {}{}", "[".repeat(1000), "]".repeat(1000));
         assert!(matches!(
             items(&deep)[0].problem,
             Some(Problem::TooDeep { .. })

@@ -5,7 +5,10 @@ use crate::config::testing::value_of;
 /// Where we differ on purpose; docs/language.md says why.
 const DIFFERENT: &[(&str, &str)] = &[
     // 0.35 is exact here, so it is a half, and goes to the even digit.
-    ("format(\"%.1f %.1f %.0f\", 0.25, 0.35, 2.5)", "\"0.2 0.4 2\""),
+    (
+        "format(\"%.1f %.1f %.0f\", 0.25, 0.35, 2.5)",
+        "\"0.2 0.4 2\"",
+    ),
     // YAML 1.2: `yes` is a text.
     (
         "yamldecode(\"a: 1\\nb: [x, ~]\\nc: yes\\nd: 1.5\")",
@@ -28,9 +31,16 @@ fn expressions_have_the_values_terraform_gives_them() {
         let ours = DIFFERENT.iter().find(|(e, _)| *e == expression);
         let expected = ours.map_or(expected, |(_, ours)| ours);
         if found != expected {
-            wrong.push(format!("{expression}\n   found    {found}\n   expected {expected}"));
+            wrong.push(format!(
+                "{expression}\n   found    {found}\n   expected {expected}"
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{} of {count} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert!(count >= 200);
 }

@@ -35,10 +35,18 @@ fn the_example_of_the_design_loads_whole() {
     let fleet = &loaded.fleet;
     assert_eq!(loaded.settings.state, StateBackend::Sqlite { path: None });
     assert_eq!(
-        (fleet.networks.len(), fleet.sites.len(), fleet.flavors.len(), fleet.images.len()),
+        (
+            fleet.networks.len(),
+            fleet.sites.len(),
+            fleet.flavors.len(),
+            fleet.images.len()
+        ),
         (1, 1, 1, 1)
     );
-    assert_eq!((fleet.nodes.len(), fleet.nics.len(), fleet.instances.len()), (2, 2, 2));
+    assert_eq!(
+        (fleet.nodes.len(), fleet.nics.len(), fleet.instances.len()),
+        (2, 2, 2)
+    );
     let node = &fleet.nodes[&addr("node.rack[\"r1-02\"]")];
     assert_eq!((node.cpus, node.memory_mb, node.local_gb), (8, 16384, 200));
     assert_eq!(node.site, addr("site.lab"));
@@ -58,7 +66,10 @@ fn the_example_of_the_design_loads_whole() {
     assert_eq!(web.addresses.len(), 1);
     assert!(web.wait_for_phone_home && web.node.is_none());
     let site = &fleet.sites[&addr("site.lab")];
-    assert_eq!((site.http_port, site.ramdisk.as_str()), (8081, ".bmctl/ramdisk"));
+    assert_eq!(
+        (site.http_port, site.ramdisk.as_str()),
+        (8081, ".bmctl/ramdisk")
+    );
 }
 
 #[test]
@@ -82,7 +93,8 @@ fn every_attribute_knows_its_place() {
     assert_eq!(text("cpus"), "each.value.cpus");
     assert_eq!(text("power.address"), "each.value.bmc");
     assert_eq!(text("serial_console.port"), "each.value.console_port");
-    let block = loaded.sources.get(origin.block.file).unwrap().text[origin.block.range()].to_owned();
+    let block =
+        loaded.sources.get(origin.block.file).unwrap().text[origin.block.range()].to_owned();
     assert_eq!(block, "node \"rack\"");
 }
 
@@ -102,14 +114,23 @@ fn count_depends_on_lifecycle_and_default_host_names() {
     assert_eq!(second.hostname.as_str(), "db-x-1");
     assert!(second.prevent_destroy && fleet.prevent_destroy.contains(&addr("network.n")));
     assert_eq!(second.addresses[0].ip.unwrap().to_string(), "10.0.0.11");
-    assert_eq!(fleet.depends_on[&addr("instance.db_x[0]")], [addr("network.n")]);
-    assert_eq!(fleet.outputs["names"].value.to_string(), r#"["db-x-0","db-x-1"]"#);
+    assert_eq!(
+        fleet.depends_on[&addr("instance.db_x[0]")],
+        [addr("network.n")]
+    );
+    assert_eq!(
+        fleet.outputs["names"].value.to_string(),
+        r#"["db-x-0","db-x-1"]"#
+    );
 }
 
 #[test]
 fn a_postgres_url_may_be_a_secret() {
     let sources = MemorySources::default()
-        .file("m.hcl", "bmctl {\n  state \"postgres\" { url = env(\"PG\") }\n}\n")
+        .file(
+            "m.hcl",
+            "bmctl {\n  state \"postgres\" { url = env(\"PG\") }\n}\n",
+        )
         .variable("PG", "postgres://u:p@h/db");
     let loaded = load_all(sources, &[]);
     assert!(codes(&loaded).is_empty(), "{}", rendered(&loaded));

@@ -23,10 +23,69 @@ fn survives(bytes: Vec<u8>) {
 }
 
 const TOKENS: &[&str] = &[
-    "{", "}", "[", "]", "(", ")", "\"", "${", "%{", "~}", "<<E\n", "<<-E\n", "E\n", "\n", "=", "=>", "...", "for x in ", "if ", "%{ if true }",
-    "%{ endif }", "%{ for a in b }", "%{ endfor }", ":", "?", ",", ".", "[*]", ".*", ".0", "1e5", "1e999", "123456789012345678901234567890", "-", "!", "&&", "==",
-    "local.a", "var.x", "node.rack", "each.key", "file(", "range(1000000)", "locals {\n", "flavor \"f\" {\n", "a = ", "b = ", "/*", "*/", "#", "//",
-    "\\", "\\u00", "é", "\u{1F600}", "null", "true", "::", "<", "\r\n", "\u{feff}", "$${", "templatefile(\"rack.csv\", {})",
+    "{",
+    "}",
+    "[",
+    "]",
+    "(",
+    ")",
+    "\"",
+    "${",
+    "%{",
+    "~}",
+    "<<E\n",
+    "<<-E\n",
+    "E\n",
+    "\n",
+    "=",
+    "=>",
+    "...",
+    "for x in ",
+    "if ",
+    "%{ if true }",
+    "%{ endif }",
+    "%{ for a in b }",
+    "%{ endfor }",
+    ":",
+    "?",
+    ",",
+    ".",
+    "[*]",
+    ".*",
+    ".0",
+    "1e5",
+    "1e999",
+    "123456789012345678901234567890",
+    "-",
+    "!",
+    "&&",
+    "==",
+    "local.a",
+    "var.x",
+    "node.rack",
+    "each.key",
+    "file(",
+    "range(1000000)",
+    "locals {\n",
+    "flavor \"f\" {\n",
+    "a = ",
+    "b = ",
+    "/*",
+    "*/",
+    "#",
+    "//",
+    "\\",
+    "\\u00",
+    "é",
+    "\u{1F600}",
+    "null",
+    "true",
+    "::",
+    "<",
+    "\r\n",
+    "\u{feff}",
+    "$${",
+    "templatefile(\"rack.csv\", {})",
 ];
 
 proptest! {
@@ -82,7 +141,9 @@ fn depth_in_every_form_is_refused_not_followed() {
     }
     survives("a {\n".repeat(5_000).into_bytes());
     survives("a ".repeat(50_000).into_bytes());
-    let chain: String = (0..3_000).map(|i| format!("  a{i} = [local.a{}]\n", i + 1)).collect();
+    let chain: String = (0..3_000)
+        .map(|i| format!("  a{i} = [local.a{}]\n", i + 1))
+        .collect();
     survives(format!("locals {{\n{chain}  a3000 = 1\n}}\n").into_bytes());
 }
 
@@ -90,7 +151,10 @@ fn depth_in_every_form_is_refused_not_followed() {
 fn limits_hold() {
     for (expression, code) in [
         ("range(2000000)", c::FUNCTION),
-        ("[for a in range(100000) : [for b in range(100000) : b]]", c::BUDGET),
+        (
+            "[for a in range(100000) : [for b in range(100000) : b]]",
+            c::BUDGET,
+        ),
         ("1e3000 * 1e3000", c::TOO_LARGE),
         ("1e999999999", c::NUMBER_TOO_LARGE),
         ("setproduct(range(10000), range(10000))", c::FUNCTION),
@@ -98,10 +162,16 @@ fn limits_hold() {
         ("format(\"%999999999d\", 1)", c::FUNCTION),
         ("regex(\"(a{1000}){1000}\", \"a\")", c::FUNCTION),
         ("pow(10, 400)", c::FUNCTION),
-        ("join(join(\",\", range(100000)), [for x in range(1000) : \"\"])", c::TOO_LARGE),
+        (
+            "join(join(\",\", range(100000)), [for x in range(1000) : \"\"])",
+            c::TOO_LARGE,
+        ),
     ] {
         let found = value_within(expression, 2_000_000).map(|v| v.shown());
-        assert!(found.as_ref().is_err_and(|e| e.contains(code)), "{expression}: {found:?}");
+        assert!(
+            found.as_ref().is_err_and(|e| e.contains(code)),
+            "{expression}: {found:?}"
+        );
     }
     let longest = value_of("1e400").unwrap().shown();
     assert!(longest.starts_with('1'));
