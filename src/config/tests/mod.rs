@@ -1,5 +1,6 @@
 //! Tests over the whole of `config`.
 
+mod document;
 mod expressions;
 mod fleet;
 mod hostile;
