@@ -137,13 +137,13 @@ fn instances(block: &Block, world: &World<'_>, report: &Report) -> Option<Instan
     } else {
         counted(&value, span)
     };
-    result.map_err(|d| report.push(d)).ok()
+    result.map_err(|d| report.push(*d)).ok()
 }
 
-fn counted(value: &Value, span: Span) -> Result<Instances, Diagnostic> {
+fn counted(value: &Value, span: Span) -> Result<Instances, Box<Diagnostic>> {
     let wrong = |found: String| {
         let text = format!("count is a whole number from 0 to {INSTANCES_MAX}");
-        Diagnostic::error(codes::EXPANSION, text).at(span, found)
+        Box::new(Diagnostic::error(codes::EXPANSION, text).at(span, found))
     };
     let number: Option<Number> = match convert(value, &Type::Number).map(|v| v.data) {
         Ok(Data::Number(n)) => Some(n),
@@ -157,14 +157,16 @@ fn counted(value: &Value, span: Span) -> Result<Instances, Diagnostic> {
         .ok_or_else(|| wrong(format!("found {}", value.shown())))
 }
 
-fn for_each(value: &Value, span: Span) -> Result<Instances, Diagnostic> {
+fn for_each(value: &Value, span: Span) -> Result<Instances, Box<Diagnostic>> {
     let wrong = |help: &str| {
-        Diagnostic::error(
-            codes::EXPANSION,
-            "for_each takes a map, an object, or a set of strings",
+        Box::new(
+            Diagnostic::error(
+                codes::EXPANSION,
+                "for_each takes a map, an object, or a set of strings",
+            )
+            .at(span, format!("found {}", value.shown()))
+            .help(help.to_owned()),
         )
-        .at(span, format!("found {}", value.shown()))
-        .help(help.to_owned())
     };
     let each: Vec<(Arc<str>, Value)> = match &value.data {
         Data::Map(map) => map
@@ -190,9 +192,9 @@ fn for_each(value: &Value, span: Span) -> Result<Instances, Diagnostic> {
     };
     if each.len() > INSTANCES_MAX {
         let text = format!("a block has at most {INSTANCES_MAX} instances");
-        return Err(
-            Diagnostic::error(codes::EXPANSION, text).at(span, format!("found {}", each.len()))
-        );
+        return Err(Box::new(
+            Diagnostic::error(codes::EXPANSION, text).at(span, format!("found {}", each.len())),
+        ));
     }
     Ok(Instances::Each(each))
 }

@@ -71,6 +71,9 @@ pub(super) fn load_within(
     let mut world = World::new(sources, map, budget);
     let mut fleet = Fleet::default();
     let settings = evaluate(&declared, &given, &mut world, &report, &mut fleet);
+    if let Some(d) = world.exhausted() {
+        report.push(d);
+    }
     Loaded {
         fleet,
         settings,

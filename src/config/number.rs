@@ -124,14 +124,13 @@ impl Number {
             return None;
         }
         let context = Context::default().with_precision(QUOTIENT_DIGITS);
-        let inverse_digits = NonZeroU64::new(QUOTIENT_DIGITS.get() + self.0.digits() + 8);
-        // Exact when the quotient is short: `BigDecimal` divides to its default precision, so scale both to integers.
+        // Integer division of scaled integers: `BigDecimal`'s own division rounds to a precision set when it was built.
         let (a, a_scale) = self.0.as_bigint_and_exponent();
         let (b, b_scale) = other.0.as_bigint_and_exponent();
         let extra = QUOTIENT_DIGITS
             .get()
             .saturating_add(other.0.digits())
-            .saturating_add(inverse_digits.map_or(8, |_| 8));
+            .saturating_add(8);
         let shift = u32::try_from(extra).unwrap_or(u32::MAX).min(16_384);
         let scaled = a * bigdecimal::num_bigint::BigInt::from(10u8).pow(shift);
         let quotient = BigDecimal::new(

@@ -27,7 +27,10 @@ pub fn value_within(text: &str, budget: u64) -> Result<Value, String> {
     let world = World::new(&sources, files, budget);
     eval(&parsed, &Scope::new(&world)).map_err(|stop| match stop {
         super::eval::Stop::Mistake(d) => d.render(&world.files.borrow(), Color::Never),
-        super::eval::Stop::Reported => "reported".to_owned(),
+        super::eval::Stop::Reported => match world.exhausted() {
+            Some(d) => d.render(&world.files.borrow(), Color::Never),
+            None => "reported".to_owned(),
+        },
     })
 }
 

@@ -42,7 +42,30 @@ pub struct Seq {
     pub items: Vec<Value>,
     /// Whether an element, at any depth, is sensitive.
     marked: bool,
-    depth: u32,
+    extent: Extent,
+}
+
+/// How deep and how large a value is when every part is counted as often as it occurs. Parts are shared, so a few lines can
+/// make a value that nobody could walk through.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extent {
+    /// Collections within each other; 0 for a scalar.
+    pub depth: u32,
+    /// Values in it, a text counting for one per 32 bytes.
+    pub size: u64,
+}
+
+impl Extent {
+    fn around<'v>(parts: impl Iterator<Item = &'v Value>) -> Extent {
+        let mut out = Extent { depth: 0, size: 1 };
+        for part in parts {
+            let Extent { depth, size } = part.extent();
+            out.depth = out.depth.max(depth);
+            out.size = out.size.saturating_add(size);
+        }
+        out.depth = out.depth.saturating_add(1);
+        out
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +81,7 @@ pub struct Map {
     pub kind: MapKind,
     pub entries: Entries,
     marked: bool,
-    depth: u32,
+    extent: Extent,
 }
 
 /// One instance of a resource block.
@@ -112,13 +135,13 @@ impl Value {
             items.dedup_by(|a, b| a.total_order(b) == Ordering::Equal);
         }
         let marked = items.iter().any(Value::contains_sensitive);
-        let depth = items.iter().map(Value::depth).max().unwrap_or(0) + 1;
+        let extent = Extent::around(items.iter());
         Value {
             data: Data::Seq(Arc::new(Seq {
                 kind,
                 items,
                 marked,
-                depth,
+                extent,
             })),
             sensitive: hoisted,
         }
@@ -138,12 +161,12 @@ impl Value {
 
     pub fn mapping(kind: MapKind, entries: Entries) -> Value {
         let marked = entries.values().any(Value::contains_sensitive);
-        let depth = entries.values().map(Value::depth).max().unwrap_or(0) + 1;
+        let extent = Extent::around(entries.values());
         Value::new(Data::Map(Arc::new(Map {
             kind,
             entries,
             marked,
-            depth,
+            extent,
         })))
     }
 
@@ -187,12 +210,17 @@ impl Value {
         }
     }
 
-    /// How many collections are within each other; 0 for a scalar.
-    pub fn depth(&self) -> u32 {
+    pub fn extent(&self) -> Extent {
         match &self.data {
-            Data::Seq(seq) => seq.depth,
-            Data::Map(map) => map.depth,
-            Data::Null | Data::Bool(_) | Data::Number(_) | Data::String(_) | Data::Resource(_) => 0,
+            Data::Seq(seq) => seq.extent,
+            Data::Map(map) => map.extent,
+            Data::String(text) => Extent {
+                depth: 0,
+                size: 1 + text.len() as u64 / 32,
+            },
+            Data::Null | Data::Bool(_) | Data::Number(_) | Data::Resource(_) => {
+                Extent { depth: 0, size: 1 }
+            }
         }
     }
 

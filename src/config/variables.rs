@@ -139,7 +139,8 @@ pub fn value(
     };
     let value = match given {
         Some(given) => {
-            let (value, span) = read(given, declared.as_ref(), world, report)?;
+            let hidden = sensitive.then_some(block.header);
+            let (value, span) = read(given, declared.as_ref(), hidden, world, report)?;
             // The line with a sensitive value is not shown.
             let span = if sensitive { block.header } else { span };
             let value = typed(name, &value.marked(sensitive), &of, span, report)?;
@@ -209,6 +210,7 @@ fn typed(name: &str, value: &Value, of: &Type, span: Span, report: &Report) -> O
 fn read(
     given: &Given,
     of: Option<&Type>,
+    hidden: Option<Span>,
     world: &World<'_>,
     report: &Report,
 ) -> Option<(Value, Span)> {
@@ -226,7 +228,15 @@ fn read(
             Some(_) => match parse_expression(*file, text) {
                 Ok(expr) => evaluated(&expr),
                 Err(d) => {
-                    report.push(d);
+                    report.push(match hidden {
+                        // What is quoted from the text could be the secret.
+                        Some(header) => Diagnostic::error(
+                            codes::VARIABLE_TYPE,
+                            "the value given for this variable is no expression",
+                        )
+                        .at(header, "sensitive, so it is not shown"),
+                        None => *d,
+                    });
                     None
                 }
             },

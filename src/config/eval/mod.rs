@@ -10,7 +10,7 @@ mod traverse;
 use std::sync::Arc;
 
 pub use operate::truth;
-pub use scope::{BUDGET, Frame, Scope, Slot, Stop, World};
+pub use scope::{BUDGET, Frame, STRING_BYTES_MAX, Scope, Slot, Stop, World};
 pub use template::render as render_template;
 
 use super::codes;
@@ -23,6 +23,8 @@ use crate::diag::{Diagnostic, Span};
 
 /// Collections within each other in a value.
 const VALUE_DEPTH_MAX: u32 = 100;
+/// Values within a value, however they are shared. A rack of a million rows of ten columns fits.
+const VALUE_SIZE_MAX: u64 = 16_000_000;
 
 pub type Evaluated = Result<Value, Stop>;
 
@@ -46,10 +48,13 @@ pub fn eval(expr: &Expr, scope: &Scope<'_>) -> Evaluated {
         ExprKind::Binary(op, two) => binary(*op, two, expr.span, scope)?,
         ExprKind::For(f) => for_each::eval(f, expr.span, scope)?,
     };
-    if value.depth() > VALUE_DEPTH_MAX {
-        let text = format!("a value of more than {VALUE_DEPTH_MAX} collections within each other");
-        return Err(Diagnostic::error(codes::TOO_LARGE, text)
+    let extent = value.extent();
+    if extent.depth > VALUE_DEPTH_MAX || extent.size > VALUE_SIZE_MAX {
+        return Err(Diagnostic::error(codes::TOO_LARGE, "this value is too large")
             .at(expr.span, "made here")
+            .note(format!(
+                "at most {VALUE_DEPTH_MAX} collections within each other, and {VALUE_SIZE_MAX} values in all"
+            ))
             .into());
     }
     Ok(value)
@@ -60,6 +65,7 @@ fn binary(op: BinaryOp, two: &[Expr; 2], span: Span, scope: &Scope<'_>) -> Evalu
     let a = eval(left, scope);
     // Both sides are evaluated, as in Terraform: `&&` does not hide a mistake on its right.
     let b = eval(right, scope)?;
+    scope.world.spend(b.extent().size / 8, span)?;
     operate::binary(op, (&a?, left.span), (&b, right.span), span)
 }
 
@@ -103,6 +109,8 @@ fn conditional(three: &[Expr; 3], span: Span, scope: &Scope<'_>) -> Evaluated {
     let Ok(other) = other else {
         return Ok(chosen.marked(sensitive));
     };
+    let looked_at = chosen.extent().size.saturating_add(other.extent().size);
+    scope.world.spend(looked_at / 8, span)?;
     let (chosen_type, other_type) = (Type::of(&chosen), Type::of(&other));
     if chosen_type == other_type {
         return Ok(chosen.marked(sensitive));

@@ -29,11 +29,17 @@ impl From<Diagnostic> for Stop {
     }
 }
 
+impl From<Box<Diagnostic>> for Stop {
+    fn from(d: Box<Diagnostic>) -> Stop {
+        Stop::Mistake(d)
+    }
+}
+
 impl Stop {
-    /// Whether `try` may go on: not after what was reported, and not when the budget is gone.
+    /// Whether `try` may go on: not after what was reported, which is also how a spent budget looks.
     pub fn may_be_caught(&self) -> bool {
         match self {
-            Stop::Mistake(d) => d.code != codes::BUDGET,
+            Stop::Mistake(_) => true,
             Stop::Reported => false,
         }
     }
@@ -50,6 +56,7 @@ pub struct World<'s> {
     pub locals: BTreeMap<Arc<str>, Slot>,
     pub resources: BTreeMap<Kind, BTreeMap<Arc<str>, Slot>>,
     budget: Cell<u64>,
+    exhausted_at: Cell<Option<Span>>,
 }
 
 impl<'s> World<'s> {
@@ -61,9 +68,12 @@ impl<'s> World<'s> {
             locals: BTreeMap::new(),
             resources: BTreeMap::new(),
             budget: Cell::new(budget),
+            exhausted_at: Cell::new(None),
         }
     }
 
+    /// When the budget is gone, everything stops as if it had been reported; [`World::exhausted`] is the report, so that nothing
+    /// that swallows mistakes can swallow this one.
     pub fn spend(&self, units: u64, at: Span) -> Result<(), Stop> {
         match self.budget.get().checked_sub(units) {
             Some(left) => {
@@ -72,15 +82,23 @@ impl<'s> World<'s> {
             }
             None => {
                 self.budget.set(0);
-                Err(
-                    Diagnostic::error(codes::BUDGET, "the configuration takes too much work")
-                        .at(at, "the limit was reached here")
-                        .note(format!("the limit is {BUDGET} evaluations"))
-                        .help("look for loops within loops over the same large collection")
-                        .into(),
-                )
+                if self.exhausted_at.get().is_none() {
+                    self.exhausted_at.set(Some(at));
+                }
+                Err(Stop::Reported)
             }
         }
+    }
+
+    pub fn exhausted(&self) -> Option<Diagnostic> {
+        let at = self.exhausted_at.get()?;
+        let text = "the configuration takes too much work";
+        Some(
+            Diagnostic::error(codes::BUDGET, text)
+                .at(at, "the limit was reached here")
+                .note(format!("the limit is {BUDGET} steps of evaluation"))
+                .help("look for loops within loops over the same large collection"),
+        )
     }
 
     /// Pays for a text of so many bytes, or refuses it.

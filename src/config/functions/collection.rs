@@ -221,7 +221,10 @@ pub const TABLE: &[Function] = &[
         "As a list.",
         ["tolist([\"a\", 1])", "tolist([\"a\", \"1\"])"],
         &[Nullable],
-        |a| Ok(convert(a.value(0), &Type::list_of(Type::Any))?),
+        |a| {
+            a.spend(a.value(0).extent().size / 8)?;
+            Ok(convert(a.value(0), &Type::list_of(Type::Any))?)
+        },
     )
     .keeps_marks(),
     row(
@@ -230,7 +233,10 @@ pub const TABLE: &[Function] = &[
         "As a set: sorted, each element once.",
         ["toset([\"b\", \"a\", \"b\"])", "toset([\"a\", \"b\"])"],
         &[Nullable],
-        |a| Ok(convert(a.value(0), &Param::Set.as_type())?),
+        |a| {
+            a.spend(a.value(0).extent().size / 8)?;
+            Ok(convert(a.value(0), &Param::Set.as_type())?)
+        },
     )
     .keeps_marks(),
     row(
@@ -242,7 +248,10 @@ pub const TABLE: &[Function] = &[
             "tomap({ a = \"1\", b = \"x\" })",
         ],
         &[Nullable],
-        |a| Ok(convert(a.value(0), &Type::Map(Box::new(Type::Any)))?),
+        |a| {
+            a.spend(a.value(0).extent().size / 8)?;
+            Ok(convert(a.value(0), &Type::Map(Box::new(Type::Any)))?)
+        },
     )
     .keeps_marks(),
     row(

@@ -43,6 +43,7 @@ pub const TABLE: &[Function] = &[
         &[Any],
         |a| {
             let mut out = Vec::new();
+            a.spend(a.value(0).extent().size / 8)?;
             flatten(a.items(0)?, &mut out);
             Ok(Value::tuple(out).marked(a.value(0).sensitive))
         },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::args::{Args, Fail, Param};
 use super::{Function, row};
+use crate::config::eval::STRING_BYTES_MAX;
 use crate::config::number::Number;
 use crate::config::value::{Data, Entries, Value};
 
@@ -47,6 +48,9 @@ pub const TABLE: &[Function] = &[
 ];
 
 pub fn encode(value: &Value, out: &mut String) -> Result<(), Fail> {
+    if out.len() > STRING_BYTES_MAX {
+        return Err(Fail::TooLarge);
+    }
     match &value.data {
         Data::Null => out.push_str("null"),
         Data::Bool(b) => out.push_str(if *b { "true" } else { "false" }),

@@ -140,6 +140,13 @@ pub fn call(call: &Call, span: Span, scope: &Scope<'_>) -> Evaluated {
     let (values, spans, sensitive) = arguments(call, span, scope)?;
     // A reason may quote an argument.
     let secret = sensitive || values.iter().any(Value::contains_sensitive);
+    if function.marks == Marks::Spread {
+        // These walk through their arguments; the others look at the first level only.
+        let sizes = values.iter().map(|v| v.extent().size / 8);
+        scope
+            .world
+            .spend(sizes.fold(0, u64::saturating_add), span)?;
+    }
     let (values, marked) = prepared(function, &values, &spans, span)?;
     let args = Args {
         values: &values,

@@ -26,7 +26,7 @@ pub(super) struct Lower<'t> {
 /// Expressions within each other. Chains of operators count, so that nothing that walks the tree runs out of stack.
 const EXPRESSION_DEPTH_MAX: usize = 200;
 
-type Lowered<T> = Result<T, Diagnostic>;
+type Lowered<T> = Result<T, Box<Diagnostic>>;
 
 impl<'t> Lower<'t> {
     pub(super) fn new(file: FileId, text: &'t str, base: usize) -> Lower<'t> {
@@ -49,7 +49,8 @@ impl<'t> Lower<'t> {
             let text = format!("an expression of more than {EXPRESSION_DEPTH_MAX} levels");
             return Err(Diagnostic::error(codes::NESTED_TOO_DEEP, text)
                 .at(self.span(expr), "this level is one too many")
-                .help("name parts of it in `locals`"));
+                .help("name parts of it in `locals`")
+                .into());
         }
         self.depth.set(depth + 1);
         let lowered = self.expr_at_depth(expr);
@@ -115,7 +116,9 @@ impl<'t> Lower<'t> {
         let place = Span::new(self.file, at..end);
         match Number::parse(self.text.get(at..end).unwrap_or_default()) {
             Ok(Some(n)) => Ok(Value::number(if negative { n.neg() } else { n })),
-            Ok(None) => Err(Diagnostic::error(codes::SYNTAX, "this is not a number").at(place, "")),
+            Ok(None) => Err(Box::new(
+                Diagnostic::error(codes::SYNTAX, "this is not a number").at(place, "here"),
+            )),
             Err(_) => Err(Diagnostic::error(
                 codes::NUMBER_TOO_LARGE,
                 format!(
@@ -123,7 +126,8 @@ impl<'t> Lower<'t> {
                     crate::config::number::DIGITS_MAX
                 ),
             )
-            .at(place, "this one has more")),
+            .at(place, "this one has more")
+            .into()),
         }
     }
 

@@ -18,15 +18,15 @@ enum Piece {
 }
 
 impl Lower<'_> {
-    pub(super) fn template(&self, template: &Template) -> Result<Vec<Part>, Diagnostic> {
+    pub(super) fn template(&self, template: &Template) -> Result<Vec<Part>, Box<Diagnostic>> {
         self.parts(template.iter())
     }
 
     pub(super) fn parts<'e>(
         &self,
         elements: impl Iterator<Item = &'e Element>,
-    ) -> Result<Vec<Part>, Diagnostic> {
-        Ok(self.trimmed(elements, false, false)?)
+    ) -> Result<Vec<Part>, Box<Diagnostic>> {
+        self.trimmed(elements, false, false)
     }
 
     /// `before` and `after`: whether the control sequences around these elements trim into them.
@@ -35,7 +35,7 @@ impl Lower<'_> {
         elements: impl Iterator<Item = &'e Element>,
         before: bool,
         after: bool,
-    ) -> Result<Vec<Part>, Diagnostic> {
+    ) -> Result<Vec<Part>, Box<Diagnostic>> {
         let mut pieces = Vec::new();
         if before {
             pieces.push(Piece::TrimAfter);
@@ -49,7 +49,7 @@ impl Lower<'_> {
         Ok(apply_trims(pieces))
     }
 
-    fn element(&self, element: &Element, pieces: &mut Vec<Piece>) -> Result<(), Diagnostic> {
+    fn element(&self, element: &Element, pieces: &mut Vec<Piece>) -> Result<(), Box<Diagnostic>> {
         let (part, strip) = match element {
             Element::Literal(text) => {
                 pieces.push(Piece::Text(text.as_str().to_owned()));
@@ -71,7 +71,7 @@ impl Lower<'_> {
         Ok(())
     }
 
-    fn if_directive(&self, d: &IfDirective) -> Result<(Part, (bool, bool)), Diagnostic> {
+    fn if_directive(&self, d: &IfDirective) -> Result<(Part, (bool, bool)), Box<Diagnostic>> {
         let first = ends(d.if_expr.strip);
         let last = ends(d.endif_expr.strip);
         let middle = d.else_expr.as_ref().map(|e| ends(e.strip));
@@ -93,7 +93,7 @@ impl Lower<'_> {
         Ok((part, (first.0, last.1)))
     }
 
-    fn for_directive(&self, d: &ForDirective) -> Result<(Part, (bool, bool)), Diagnostic> {
+    fn for_directive(&self, d: &ForDirective) -> Result<(Part, (bool, bool)), Box<Diagnostic>> {
         let first = ends(d.for_expr.strip);
         let last = ends(d.endfor_expr.strip);
         let part = Part::For {

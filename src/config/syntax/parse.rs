@@ -1,5 +1,6 @@
 //! A file, item by item: what the scanner cut out goes through hcl-edit and is lowered; mistakes become diagnostics.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hcl_edit::structure::Structure;
@@ -13,6 +14,7 @@ use crate::diag::{Diagnostic, FileId, Span};
 /// A file's attributes and blocks, as far as they parse.
 pub fn parse_file(file: FileId, text: &str, report: &mut Vec<Diagnostic>) -> Body {
     let mut body = Body::default();
+    let mut names = BTreeMap::new();
     for item in scan::items(text) {
         if let Some(problem) = &item.problem {
             report.push(explain(file, problem));
@@ -21,28 +23,28 @@ pub fn parse_file(file: FileId, text: &str, report: &mut Vec<Diagnostic>) -> Bod
         match parse_item(file, text, &item) {
             Ok(parsed) => {
                 for attribute in parsed.attributes {
-                    let again = body.attributes.iter().find(|a| a.name == attribute.name);
-                    if let Some(first) = again {
-                        report.push(redefined(&attribute, first));
+                    if let Some(first) = names.get(&attribute.name) {
+                        report.push(redefined(&attribute, *first));
                     } else {
+                        names.insert(attribute.name.clone(), attribute.name_span);
                         body.attributes.push(attribute);
                     }
                 }
                 body.blocks.extend(parsed.blocks);
             }
-            Err(mistake) => report.push(mistake),
+            Err(mistake) => report.push(*mistake),
         }
     }
     body
 }
 
-fn redefined(again: &Attribute, first: &Attribute) -> Diagnostic {
+fn redefined(again: &Attribute, first: Span) -> Diagnostic {
     Diagnostic::error(codes::DUPLICATE, format!("`{}` is set twice", again.name))
         .at(again.name_span, "again here")
-        .also(first.name_span, "first here")
+        .also(first, "first here")
 }
 
-fn parse_item(file: FileId, text: &str, item: &Item) -> Result<Body, Diagnostic> {
+fn parse_item(file: FileId, text: &str, item: &Item) -> Result<Body, Box<Diagnostic>> {
     let lower = Lower::new(file, text, item.range.start);
     let masked = mask(text, item);
     let body = hcl_edit::parser::parse_body(&masked)
@@ -51,7 +53,7 @@ fn parse_item(file: FileId, text: &str, item: &Item) -> Result<Body, Diagnostic>
 }
 
 /// An expression by itself, as a variable's value on the command line is.
-pub fn parse_expression(file: FileId, text: &str) -> Result<Expr, Diagnostic> {
+pub fn parse_expression(file: FileId, text: &str) -> Result<Expr, Box<Diagnostic>> {
     let padded = Item {
         range: 0..text.len(),
         ..scan::items(&format!("({text}\n)"))
@@ -68,7 +70,7 @@ pub fn parse_expression(file: FileId, text: &str) -> Result<Expr, Diagnostic> {
         ..padded
     };
     if let Some(problem) = &item.problem {
-        return Err(explain(file, &shifted(problem)));
+        return Err(Box::new(explain(file, &shifted(problem))));
     }
     let masked = mask(text, &item);
     let expr = hcl_edit::parser::parse_expr(masked.trim_end())
@@ -92,10 +94,10 @@ fn shifted(problem: &Problem) -> Problem {
 }
 
 /// The text of a template file.
-pub fn parse_template(file: FileId, text: &str) -> Result<Vec<Part>, Diagnostic> {
+pub fn parse_template(file: FileId, text: &str) -> Result<Vec<Part>, Box<Diagnostic>> {
     let item = scan::template(text);
     if let Some(problem) = &item.problem {
-        return Err(explain(file, problem));
+        return Err(Box::new(explain(file, problem)));
     }
     let masked = mask(text, &item);
     let template = hcl_edit::parser::parse_template(&masked)
@@ -123,7 +125,7 @@ fn syntax_error(
     item: &Item,
     error: &hcl_edit::parser::Error,
     masked: &str,
-) -> Diagnostic {
+) -> Box<Diagnostic> {
     let offset = error.location().offset().min(masked.len());
     let start = item.range.start + offset;
     let width = text
@@ -142,10 +144,10 @@ fn syntax_error(
     };
     let d = Diagnostic::error(codes::SYNTAX, head.to_owned())
         .at(Span::new(file, start..start + width), "here");
-    match expected {
+    Box::new(match expected {
         Some(expected) => d.note(format!("expected {expected}")),
         None => d,
-    }
+    })
 }
 
 fn explain(file: FileId, problem: &Problem) -> Diagnostic {
@@ -172,7 +174,7 @@ fn explain(file: FileId, problem: &Problem) -> Diagnostic {
 }
 
 impl Lower<'_> {
-    fn body(&self, body: hcl_edit::structure::Body) -> Result<Body, Diagnostic> {
+    fn body(&self, body: hcl_edit::structure::Body) -> Result<Body, Box<Diagnostic>> {
         let mut out = Body::default();
         for structure in body {
             match structure {
@@ -191,7 +193,7 @@ impl Lower<'_> {
         Ok(out)
     }
 
-    fn block(&self, block: hcl_edit::structure::Block) -> Result<Block, Diagnostic> {
+    fn block(&self, block: hcl_edit::structure::Block) -> Result<Block, Box<Diagnostic>> {
         let mut header = self.span(&block.ident);
         let mut labels = Vec::new();
         for label in &block.labels {

@@ -21,5 +21,9 @@ fn the_document_has_every_function() {
         .map(row)
         .filter(|row| !DOCUMENT.contains(row.as_str()))
         .collect();
-    assert!(missing.is_empty(), "docs/language.md lacks:\n{}", missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "docs/language.md lacks:\n{}",
+        missing.join("\n")
+    );
 }

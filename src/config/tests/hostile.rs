@@ -1,5 +1,7 @@
 //! Whatever the bytes, a load ends, soon, with a fleet or with reports.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use crate::config::load::load_within;
@@ -175,4 +177,52 @@ fn limits_hold() {
     }
     let longest = value_of("1e400").unwrap().shown();
     assert!(longest.starts_with('1'));
+}
+
+/// Each local holds the one before it twice: a few lines, and more values than there are atoms.
+#[test]
+fn shared_values_do_not_explode() {
+    let mut text = String::from("locals {\n  a0 = [1]\n");
+    for i in 1..90 {
+        writeln!(text, "  a{i} = [local.a{0}, local.a{0}]", i - 1).unwrap();
+    }
+    let alone = MemorySources::default().file("main.hcl", format!("{text}}}\n"));
+    let loaded = load_within(".", &[], &alone, BUDGET);
+    let found: Vec<_> = loaded.diagnostics.iter().map(|d| d.code).collect();
+    assert_eq!(found, [c::TOO_LARGE]);
+    for (i, use_of_it) in [
+        "jsonencode(local.a20)",
+        "flatten(local.a20)",
+        "local.a20 == local.a20",
+        "true ? local.a20 : local.a19",
+        "tolist(local.a20)",
+        "toset([local.a20, local.a19])",
+        "[for x in range(10000) : distinct(local.a20)]",
+        "[for x in range(10000) : local.a20 == local.a20]",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        writeln!(text, "  b{i} = {use_of_it}").unwrap();
+    }
+    text.push_str("}\noutput \"o\" { value = local.a21 }\n");
+    let sources = MemorySources::default().file("main.hcl", text);
+    let loaded = load_within(".", &[], &sources, 5_000_000);
+    let found: Vec<_> = loaded.diagnostics.iter().map(|d| d.code).collect();
+    assert!(
+        found.contains(&c::TOO_LARGE) && found.contains(&c::BUDGET),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn many_blocks_attributes_and_open_brackets_take_no_long_time() {
+    let blocks: String = (0..5_000)
+        .map(|i| format!("flavor \"f{i}\" {{\n  cpus = 1\n  memory_mb = 1\n  root_gb = 1\n}}\n"))
+        .collect();
+    survives(blocks.into_bytes());
+    let attributes: String = (0..20_000).map(|i| format!("a{i} = 1\n")).collect();
+    survives(attributes.into_bytes());
+    survives("a {\n".repeat(100_000).into_bytes());
+    survives("a \"b\" {\n\"\n".repeat(50_000).into_bytes());
 }
