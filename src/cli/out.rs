@@ -34,9 +34,6 @@ impl Out {
         self.color_out
     }
 
-    pub fn color_err(&self) -> Color {
-        self.color_err
-    }
 
     /// To standard output, as it is. A reader that has gone away is no error.
     pub fn print(&self, text: &str) {

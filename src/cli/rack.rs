@@ -50,7 +50,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct UpArgs {
     /// How many machines
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=rack::spec::NODES_MAX as i64))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=rack::NODES_MAX as i64))]
     nodes: u32,
     /// Firmware of each machine, in turn (may be given again; the last one holds for the rest)
     #[arg(long, value_name = "bios|uefi", default_values_t = [Firmware::Bios])]

@@ -25,7 +25,7 @@ mod up;
 pub use down::{Aside, NodeStatus, RackStatus, down, exec, status};
 pub use process::ProcessId;
 pub use record::{NodeRecord, Rack};
-pub use spec::{Firmware, NodeSpec, RackSpec};
+pub use spec::{Firmware, NODES_MAX, NodeSpec, RackSpec};
 pub use up::up;
 
 use std::io;

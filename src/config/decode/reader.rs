@@ -1,0 +1,395 @@
+//! One block, read attribute by attribute. What is not asked for is unknown; what is asked for and wrong is reported, and the
+//! reading goes on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::field::{Field, Misfit};
+use crate::config::codes;
+use crate::config::convert::convert;
+use crate::config::eval::{Scope, eval};
+use crate::config::report::Report;
+use crate::config::suggest::did_you_mean;
+use crate::config::syntax::ast::{Block, Body};
+use crate::config::types::Type;
+use crate::config::value::{Data, Entries, Value};
+use crate::diag::{Diagnostic, Span};
+use crate::ids::{Addr, Kind};
+use crate::model::Origin;
+use crate::secret::{Protected, Secret};
+
+pub struct Reader<'b> {
+    body: &'b Body,
+    header: Span,
+    scope: &'b Scope<'b>,
+    report: &'b Report,
+    /// What it is part of, for messages.
+    subject: &'b str,
+    /// `power.` within the block `power`.
+    prefix: String,
+    attributes: Vec<&'static str>,
+    blocks: Vec<&'static str>,
+    effective: Entries,
+    origin: BTreeMap<String, Span>,
+    failed: bool,
+}
+
+/// What a reading found: the attributes for others (`None` after a mistake), and where they were written.
+type Finished = (Option<Entries>, Origin);
+
+impl<'b> Reader<'b> {
+    pub fn new(
+        block: &'b Block,
+        scope: &'b Scope<'b>,
+        report: &'b Report,
+        subject: &'b str,
+    ) -> Reader<'b> {
+        Reader {
+            body: &block.body,
+            header: block.header,
+            scope,
+            report,
+            subject,
+            prefix: String::new(),
+            attributes: Vec::new(),
+            blocks: Vec::new(),
+            effective: Entries::new(),
+            origin: BTreeMap::new(),
+            failed: false,
+        }
+    }
+
+    /// Marks names that somebody else reads.
+    pub fn known(&mut self, attributes: &[&'static str], blocks: &[&'static str]) {
+        self.attributes.extend(attributes);
+        self.blocks.extend(blocks);
+    }
+
+    pub fn fail(&mut self, d: Diagnostic) {
+        self.failed = true;
+        self.report.push(d.note(format!("in {}", self.subject)));
+    }
+
+    /// The place of an attribute's value, or of the block.
+    pub fn place(&self, name: &str) -> Span {
+        self.body
+            .attribute(name)
+            .map_or(self.header, |a| a.value.span)
+    }
+
+    pub fn wrong_value(&mut self, name: &str, why: impl Into<String>) {
+        let text = format!("`{}{name}` is not allowed to be this", self.prefix);
+        let place = self.place(name);
+        self.fail(Diagnostic::error(codes::WRONG_VALUE, text).at(place, why));
+    }
+
+    /// The evaluated attribute; `None` when it is absent, null or wrong.
+    fn value(&mut self, name: &'static str) -> Option<Value> {
+        self.attributes.push(name);
+        let attribute = self.body.attribute(name)?;
+        let span = attribute.value.span;
+        self.origin.insert(format!("{}{name}", self.prefix), span);
+        match eval(&attribute.value, self.scope) {
+            Ok(value) if value.is_null() => None,
+            Ok(value) => Some(value),
+            Err(stop) => {
+                self.failed = true;
+                self.report.stop(stop, Some(format!("in {}", self.subject)));
+                None
+            }
+        }
+    }
+
+    fn plain(&mut self, name: &'static str) -> Option<Value> {
+        let value = self.value(name)?;
+        if value.contains_sensitive() {
+            let text = format!("`{}{name}` would show a sensitive value", self.prefix);
+            let place = self.place(name);
+            self.fail(
+                Diagnostic::error(codes::SENSITIVE, text)
+                    .at(place, "sensitive")
+                    .help("plans and state print this attribute; if that is fine, wrap the value in nonsensitive()"),
+            );
+            return None;
+        }
+        Some(value)
+    }
+
+    pub fn optional<T: Field>(&mut self, name: &'static str) -> Option<T> {
+        let Some(value) = self.plain(name) else {
+            self.effective.insert(Arc::from(name), Value::null());
+            return None;
+        };
+        match T::take(&value) {
+            Ok(taken) => {
+                self.effective.insert(Arc::from(name), taken.show());
+                Some(taken)
+            }
+            Err(Misfit::Type(why)) => {
+                let text = format!("`{}{name}` has the wrong type", self.prefix);
+                let place = self.place(name);
+                self.fail(Diagnostic::error(codes::WRONG_TYPE, text).at(place, why));
+                None
+            }
+            Err(Misfit::Value(why)) => {
+                self.wrong_value(name, why);
+                None
+            }
+        }
+    }
+
+    pub fn required<T: Field>(&mut self, name: &'static str) -> Option<T> {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.is_there(name);
+        }
+        value
+    }
+
+    pub fn or<T: Field>(&mut self, name: &'static str, default: T) -> T {
+        match self.optional(name) {
+            Some(value) => value,
+            None => {
+                self.effective.insert(Arc::from(name), default.show());
+                default
+            }
+        }
+    }
+
+    /// Reports a required attribute that is absent or null.
+    fn is_there(&mut self, name: &'static str) {
+        let null = match self.body.attribute(name) {
+            None => Some((self.header, "not in this block")),
+            Some(a) => match eval(&a.value, self.scope) {
+                Ok(v) if v.is_null() => Some((a.value.span, "this is null")),
+                _ => None,
+            },
+        };
+        if let Some((place, label)) = null {
+            let text = format!("`{}{name}` is required", self.prefix);
+            self.fail(Diagnostic::error(codes::MISSING, text).at(place, label));
+        }
+    }
+
+    /// A secret, whether or not it is marked as one.
+    pub fn protected(&mut self, name: &'static str) -> Option<Protected> {
+        let value = self.value(name);
+        let shown = value.clone().unwrap_or_else(Value::null);
+        self.effective.insert(Arc::from(name), shown.marked(true));
+        match convert(&value?, &Type::String) {
+            Ok(text) => {
+                let text = text.as_str().unwrap_or_default();
+                Some(Protected {
+                    text: Secret::new(text),
+                    fingerprint: self.scope.world.sources.fingerprint(text),
+                })
+            }
+            Err(m) => {
+                let text = format!("`{}{name}` has the wrong type", self.prefix);
+                let place = self.place(name);
+                self.fail(Diagnostic::error(codes::WRONG_TYPE, text).at(place, m.sentence()));
+                None
+            }
+        }
+    }
+
+    pub fn required_protected(&mut self, name: &'static str) -> Option<Protected> {
+        let value = self.protected(name);
+        if value.is_none() {
+            self.is_there(name);
+        }
+        value
+    }
+
+    pub fn reference(&mut self, name: &'static str, kind: Kind) -> Option<Addr> {
+        let value = self.plain(name);
+        let shown = value.clone().unwrap_or_else(Value::null);
+        self.effective.insert(Arc::from(name), shown);
+        let value = value?;
+        if let Data::Resource(r) = &value.data
+            && r.addr.kind == kind
+        {
+            return Some(r.addr.clone());
+        }
+        let place = self.place(name);
+        let text = format!("`{}{name}` must be a {kind}", self.prefix);
+        let d = Diagnostic::error(codes::WRONG_KIND, text)
+            .at(place, format!("found {}", value.shown()));
+        let several = matches!(&value.data, Data::Map(m) if m.entries.values().any(|v| matches!(v.data, Data::Resource(_))))
+            || matches!(&value.data, Data::Seq(s) if s.items.iter().any(|v| matches!(v.data, Data::Resource(_))));
+        self.fail(if several {
+            d.help("this block has several instances: choose one with [\"key\"] or [each.key]")
+        } else {
+            d.help(format!("write a whole object, such as {kind}.name"))
+        });
+        None
+    }
+
+    pub fn required_reference(&mut self, name: &'static str, kind: Kind) -> Option<Addr> {
+        let value = self.reference(name, kind);
+        if value.is_none() {
+            self.is_there(name);
+        }
+        value
+    }
+
+    /// The nested blocks of a kind, each read by `read`. What they hold is shown as an object, or as a list of objects.
+    fn nested<T>(
+        &mut self,
+        name: &'static str,
+        labels: usize,
+        read: &mut dyn FnMut(&mut Reader<'b>, &'b Block) -> Option<T>,
+    ) -> (Vec<T>, Vec<Value>) {
+        self.blocks.push(name);
+        let mut out = (Vec::new(), Vec::new());
+        for block in self.body.blocks.iter().filter(|b| b.kind.as_ref() == name) {
+            if block.labels.len() != labels {
+                let text = format!(
+                    "`{name}` takes {labels} labels, found {}",
+                    block.labels.len()
+                );
+                self.fail(Diagnostic::error(codes::LABELS, text).at(block.header, "this header"));
+                continue;
+            }
+            let mut inner = Reader::new(block, self.scope, self.report, self.subject);
+            inner.prefix = format!("{}{name}.", self.prefix);
+            let read = read(&mut inner, block);
+            let (effective, origin) = inner.finish();
+            self.origin.extend(origin.attributes);
+            match read.zip(effective) {
+                Some((value, effective)) => {
+                    out.0.push(value);
+                    out.1.push(Value::object(effective));
+                }
+                None => self.failed = true,
+            }
+        }
+        out
+    }
+
+    pub fn blocks<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&mut Reader<'b>) -> Option<T>,
+    ) -> Vec<T> {
+        let (values, shown) = self.nested(name, 0, &mut |r, _| read(r));
+        self.effective.insert(Arc::from(name), Value::list(shown));
+        values
+    }
+
+    pub fn block<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&mut Reader<'b>) -> Option<T>,
+    ) -> Option<T> {
+        self.labelled_block(name, 0, |r, _| read(r))
+    }
+
+    pub fn labelled_block<T>(
+        &mut self,
+        name: &'static str,
+        labels: usize,
+        mut read: impl FnMut(&mut Reader<'b>, &'b Block) -> Option<T>,
+    ) -> Option<T> {
+        let mut all = self.body.blocks.iter().filter(|b| b.kind.as_ref() == name);
+        if let (Some(first), Some(second)) = (all.next(), all.next()) {
+            let text = format!("only one block `{name}` is allowed here");
+            self.fail(
+                Diagnostic::error(codes::DUPLICATE, text)
+                    .at(second.header, "a second one")
+                    .also(first.header, "the first"),
+            );
+        }
+        let (values, shown) = self.nested(name, labels, &mut read);
+        let shown = shown.into_iter().next().unwrap_or_else(Value::null);
+        self.effective.insert(Arc::from(name), shown);
+        values.into_iter().next()
+    }
+
+    pub fn has_attribute(&self, name: &str) -> bool {
+        self.body.attribute(name).is_some()
+    }
+
+    /// The text of an attribute, without any report; for a look before the reading.
+    pub fn peek_text(&self, name: &str) -> Option<String> {
+        let value = eval(&self.body.attribute(name)?.value, self.scope).ok()?;
+        value.as_str().map(str::to_owned)
+    }
+
+    pub fn has_block(&self, name: &str) -> bool {
+        self.body.blocks.iter().any(|b| b.kind.as_ref() == name)
+    }
+
+    pub fn missing_block(&mut self, name: &str) {
+        let text = format!("a block `{name}` is required");
+        let header = self.header;
+        self.fail(Diagnostic::error(codes::MISSING, text).at(header, "not in this block"));
+    }
+
+    /// Reports what was not asked for.
+    pub fn finish(mut self) -> Finished {
+        let body = self.body;
+        for attribute in &body.attributes {
+            let name = attribute.name.as_ref();
+            if self.attributes.contains(&name) {
+                continue;
+            }
+            let text = format!("there is no attribute `{}{name}`", self.prefix);
+            let d = Diagnostic::error(codes::UNKNOWN_ATTRIBUTE, text)
+                .at(attribute.name_span, "not known");
+            let d = if self.blocks.contains(&name) {
+                d.help(format!(
+                    "`{name}` is a block: write {name} {{ }} without `=`"
+                ))
+            } else {
+                match did_you_mean(name, self.attributes.iter().copied()) {
+                    Some(help) => d.help(help),
+                    None => d,
+                }
+            };
+            self.fail(d);
+        }
+        for block in &body.blocks {
+            let name = block.kind.as_ref();
+            if self.blocks.contains(&name) {
+                continue;
+            }
+            let d = if name == "dynamic" {
+                Diagnostic::error(codes::NOT_BUILT, "`dynamic` blocks are not built yet")
+            } else {
+                Diagnostic::error(
+                    codes::UNKNOWN_BLOCK,
+                    format!("there is no block `{}{name}`", self.prefix),
+                )
+            };
+            let d = d.at(block.header, "not known");
+            let d = if self.attributes.contains(&name) {
+                d.help(format!("`{name}` is an attribute: write {name} = ..."))
+            } else {
+                match did_you_mean(name, self.blocks.iter().copied()) {
+                    Some(help) => d.help(help),
+                    None => d,
+                }
+            };
+            self.fail(d);
+        }
+        let origin = Origin {
+            block: self.header,
+            attributes: self.origin,
+        };
+        ((!self.failed).then_some(self.effective), origin)
+    }
+}
+
+/// The resources that a value names: one, or all instances of a block, or a list of either.
+pub fn addresses(value: &Value, out: &mut Vec<Addr>) -> bool {
+    match &value.data {
+        Data::Resource(r) => {
+            out.push(r.addr.clone());
+            true
+        }
+        Data::Seq(seq) => seq.items.iter().all(|v| addresses(v, out)),
+        Data::Map(map) => map.entries.values().all(|v| addresses(v, out)),
+        Data::Null | Data::Bool(_) | Data::Number(_) | Data::String(_) => false,
+    }
+}

@@ -1,0 +1,354 @@
+//! Names, attributes, indices and splats.
+
+use super::{Evaluated, Scope, Stop, eval as eval_expr};
+use crate::config::codes;
+use crate::config::convert::convert;
+use crate::config::suggest::did_you_mean;
+use crate::config::syntax::ast::{Expr, ExprKind, Step, StepKind};
+use crate::config::types::Type;
+use crate::config::value::{Data, SeqKind, Value};
+use crate::diag::{Diagnostic, Span};
+use crate::ids::Kind;
+
+pub fn eval(base: &Expr, steps: &[Step], scope: &Scope<'_>) -> Evaluated {
+    let (value, rest) = match &base.kind {
+        ExprKind::Name(name) => root(name, base.span, steps, scope)?,
+        _ => (eval_expr(base, scope)?, steps),
+    };
+    follow(value, rest, scope)
+}
+
+fn follow(mut value: Value, mut steps: &[Step], scope: &Scope<'_>) -> Evaluated {
+    while let Some((step, rest)) = steps.split_first() {
+        scope.world.spend(1, step.span)?;
+        steps = rest;
+        value = match &step.kind {
+            StepKind::Attribute(name) => attribute(&value, name, step.span)?,
+            StepKind::LegacyIndex(n) => index(&value, &Value::number(*n), step.span)?,
+            StepKind::Index(e) => index(&value, &eval_expr(e, scope)?, e.span)?,
+            StepKind::Splat => return splat(&value, rest, scope),
+            StepKind::AttributeSplat => {
+                let attributes = rest
+                    .iter()
+                    .take_while(|s| {
+                        matches!(s.kind, StepKind::Attribute(_) | StepKind::LegacyIndex(_))
+                    })
+                    .count();
+                let (inside, after) = rest.split_at(attributes);
+                steps = after;
+                splat(&value, inside, scope)?
+            }
+        };
+    }
+    Ok(value)
+}
+
+fn splat(value: &Value, steps: &[Step], scope: &Scope<'_>) -> Evaluated {
+    let one;
+    let items = match &value.data {
+        Data::Null => &[][..],
+        Data::Seq(seq) => seq.items.as_slice(),
+        Data::Bool(_) | Data::Number(_) | Data::String(_) | Data::Map(_) | Data::Resource(_) => {
+            one = [value.clone()];
+            &one
+        }
+    };
+    let results = items.iter().map(|v| follow(v.clone(), steps, scope));
+    Ok(Value::tuple(results.collect::<Result<_, _>>()?).marked(value.sensitive))
+}
+
+/// The value of a root name and the steps it has not used up.
+pub fn root<'s>(
+    name: &str,
+    span: Span,
+    steps: &'s [Step],
+    scope: &Scope<'_>,
+) -> Result<(Value, &'s [Step]), Stop> {
+    if let Some(value) = scope.bound(name) {
+        return Ok((value.clone(), steps));
+    }
+    if let Some(variables) = scope.template {
+        let candidates = variables.keys().map(AsRef::as_ref);
+        let d = undeclared(&format!("the template has no variable `{name}`"), span);
+        return Err(with_help(d, did_you_mean(name, candidates)).into());
+    }
+    let (first, rest) = match steps.split_first() {
+        Some((
+            Step {
+                kind: StepKind::Attribute(first),
+                span,
+            },
+            rest,
+        )) => (Some((first, *span)), rest),
+        _ => (None, steps),
+    };
+    let Some((first, first_span)) = first else {
+        return Err(lonely(name, span, scope).into());
+    };
+    let world = scope.world;
+    let found = match name {
+        "var" => world.variables.get(first),
+        "local" => world.locals.get(first),
+        "each" => return Ok((each(first, first_span, scope)?, rest)),
+        "count" => return Ok((count(first, first_span, scope)?, rest)),
+        "path" => return Ok((path(first, first_span)?, rest)),
+        _ => match name.parse::<Kind>() {
+            Ok(kind) => world.resources.get(&kind).and_then(|r| r.get(first)),
+            Err(_) => return Err(lonely(name, span, scope).into()),
+        },
+    };
+    match found {
+        Some(Some(value)) => {
+            if let (Ok(kind), Some((step, after))) = (name.parse::<Kind>(), rest.split_first())
+                && let StepKind::Index(e) = &step.kind
+            {
+                let key = eval_expr(e, scope)?;
+                let label = format!("{kind}.{first}");
+                return Ok((instance(value, &key, e.span, &label)?, after));
+            }
+            Ok((value.clone(), rest))
+        }
+        Some(None) => Err(Stop::Reported),
+        None => Err(not_declared(name, first, first_span, scope).into()),
+    }
+}
+
+/// One of the instances of a block with `for_each` or `count`.
+fn instance(all: &Value, key: &Value, span: Span, label: &str) -> Evaluated {
+    let failed = match index(all, key, span) {
+        Ok(value) => return Ok(value),
+        Err(e) if !e.may_be_caught() => return Err(e),
+        Err(e) => e,
+    };
+    let shown = key.shown();
+    let d = Diagnostic::error(
+        codes::NO_SUCH_INSTANCE,
+        format!("{label} has no instance {shown}"),
+    );
+    Err(match (&all.data, key.as_str()) {
+        (Data::Map(map), Some(text)) => {
+            let help = did_you_mean(text, map.entries.keys().map(AsRef::as_ref));
+            with_help(
+                d.at(span, format!("not one of its {} keys", map.entries.len())),
+                help,
+            )
+            .into()
+        }
+        (Data::Seq(seq), _) => d
+            .at(
+                span,
+                format!("it has {} instances, counted from 0", seq.items.len()),
+            )
+            .into(),
+        (Data::Resource(_), _) => d
+            .at(span, "this block has neither for_each nor count")
+            .help(format!("write {label} without an index"))
+            .into(),
+        _ => failed,
+    })
+}
+
+fn undeclared(message: &str, span: Span) -> Diagnostic {
+    Diagnostic::error(codes::UNDECLARED, message).at(span, "not declared")
+}
+
+fn with_help(d: Diagnostic, help: Option<String>) -> Diagnostic {
+    match help {
+        Some(help) => d.help(help),
+        None => d,
+    }
+}
+
+const ROOTS: [&str; 5] = ["var", "local", "each", "count", "path"];
+
+/// A root name that has no meaning, or not by itself.
+fn lonely(name: &str, span: Span, scope: &Scope<'_>) -> Diagnostic {
+    if ROOTS.contains(&name) || name.parse::<Kind>().is_ok() {
+        return Diagnostic::error(codes::UNDECLARED, format!("`{name}` needs a name after it"))
+            .at(span, format!("such as {name}.x"));
+    }
+    let known = ROOTS.into_iter().chain(Kind::ALL.map(Kind::as_str));
+    let d = undeclared(&format!("there is no `{name}`"), span);
+    let in_locals = scope.world.locals.contains_key(name);
+    let in_variables = scope.world.variables.contains_key(name);
+    with_help(
+        d,
+        if in_locals {
+            Some(format!("write local.{name}"))
+        } else if in_variables {
+            Some(format!("write var.{name}"))
+        } else {
+            did_you_mean(name, known).or_else(|| Some(format!("a text needs quotes: \"{name}\"")))
+        },
+    )
+}
+
+fn not_declared(root: &str, name: &str, span: Span, scope: &Scope<'_>) -> Diagnostic {
+    let world = scope.world;
+    let (what, names) = match root {
+        "var" => ("variable", Some(&world.variables)),
+        "local" => ("local value", Some(&world.locals)),
+        _ => (
+            root,
+            root.parse::<Kind>()
+                .ok()
+                .and_then(|k| world.resources.get(&k)),
+        ),
+    };
+    let d = undeclared(&format!("there is no {what} `{name}`"), span);
+    let names = names.into_iter().flat_map(|m| m.keys().map(AsRef::as_ref));
+    with_help(d, did_you_mean(name, names))
+}
+
+fn each(name: &str, span: Span, scope: &Scope<'_>) -> Evaluated {
+    let Some((key, value)) = scope.each else {
+        let d = Diagnostic::error(
+            codes::NO_EACH,
+            "`each` exists only in a block with for_each",
+        );
+        return Err(d.at(span, "not here").into());
+    };
+    match name {
+        "key" => Ok(key.clone()),
+        "value" => Ok(value.clone()),
+        _ => Err(no_such("each", name, span, ["key", "value"]).into()),
+    }
+}
+
+fn count(name: &str, span: Span, scope: &Scope<'_>) -> Evaluated {
+    let Some(n) = scope.count else {
+        let d = Diagnostic::error(codes::NO_EACH, "`count` exists only in a block with count");
+        return Err(d.at(span, "not here").into());
+    };
+    match name {
+        "index" => Ok(Value::number(n)),
+        _ => Err(no_such("count", name, span, ["index"]).into()),
+    }
+}
+
+fn path(name: &str, span: Span) -> Evaluated {
+    match name {
+        // Files are read relative to the root module, which is the only one.
+        "module" | "root" => Ok(Value::string(".")),
+        _ => Err(no_such("path", name, span, ["module", "root"]).into()),
+    }
+}
+
+fn no_such<'c>(
+    of: &str,
+    name: &str,
+    span: Span,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Diagnostic {
+    let d = Diagnostic::error(
+        codes::NO_SUCH_ELEMENT,
+        format!("{of} has no attribute `{name}`"),
+    )
+    .at(span, "this does not exist");
+    with_help(d, did_you_mean(name, candidates))
+}
+
+/// Names that a user may rightly expect, of facts that nobody has before apply has acted.
+fn exists_after_acting(kind: Kind, name: &str) -> bool {
+    match kind {
+        Kind::Node => matches!(name, "inventory" | "disks" | "power_status" | "boot_time"),
+        Kind::Instance => matches!(name, "ip" | "boot_time" | "phase" | "phoned_home" | "disk"),
+        Kind::Image => matches!(name, "size" | "digest" | "virtual_size" | "fs_uuid"),
+        Kind::Network | Kind::Site | Kind::Flavor | Kind::Nic => false,
+    }
+}
+
+fn attribute(value: &Value, name: &str, span: Span) -> Evaluated {
+    let wrong = |text: String, help: Option<String>| {
+        let d = Diagnostic::error(codes::NO_SUCH_ELEMENT, text).at(span, "asked for here");
+        Err(with_help(d, help).into())
+    };
+    match &value.data {
+        Data::Map(map) => match map.entries.get(name) {
+            Some(v) => Ok(v.clone().marked(value.sensitive)),
+            None => {
+                let names = map.entries.keys().map(AsRef::as_ref);
+                let of = format!("this {}", value.type_name());
+                Err(no_such(&of, name, span, names).into())
+            }
+        },
+        Data::Resource(r) => {
+            let Some(attributes) = &r.attributes else {
+                return Err(Stop::Reported);
+            };
+            if let Some(v) = attributes.get(name) {
+                return Ok(v.clone().marked(value.sensitive));
+            }
+            if exists_after_acting(r.addr.kind, name) {
+                let text = format!("{}.{name} is known only after acting", r.addr);
+                return Err(Diagnostic::error(codes::AFTER_ACTING, text)
+                    .at(span, "not known when a plan is made")
+                    .help("a configuration may only use what is written in it; see `bmctl show`")
+                    .into());
+            }
+            let names = attributes.keys().map(AsRef::as_ref);
+            Err(no_such(&r.addr.to_string(), name, span, names).into())
+        }
+        Data::Seq(seq) => {
+            let help = match seq.kind {
+                SeqKind::Set => "a for-expression looks at each element",
+                SeqKind::List | SeqKind::Tuple => "write [0] for one element, [*] for all",
+            };
+            let text = format!("a {} has no attribute `{name}`", value.type_name());
+            wrong(text, Some(help.to_owned()))
+        }
+        Data::Null => wrong(format!("null has no attribute `{name}`"), None),
+        Data::Bool(_) | Data::Number(_) | Data::String(_) => wrong(
+            format!("a {} has no attribute `{name}`", value.type_name()),
+            None,
+        ),
+    }
+}
+
+pub fn index(value: &Value, key: &Value, span: Span) -> Evaluated {
+    let sensitive = value.sensitive || key.sensitive;
+    let wrong = |text: String| {
+        Err(Diagnostic::error(codes::NO_SUCH_ELEMENT, text)
+            .at(span, format!("the index is {}", key.shown()))
+            .into())
+    };
+    if key.is_null() {
+        return wrong("an index must not be null".to_owned());
+    }
+    match &value.data {
+        Data::Seq(seq) if seq.kind == SeqKind::Set => wrong(
+            "the elements of a set have no index; use tolist() or a for-expression".to_owned(),
+        ),
+        Data::Seq(seq) => {
+            let number = convert(key, &Type::Number).ok().map(|v| v.data);
+            let at = match number {
+                Some(Data::Number(n)) => n.to_usize(),
+                _ => None,
+            };
+            match at.and_then(|at| seq.items.get(at)) {
+                Some(v) => Ok(v.clone().marked(sensitive)),
+                None => wrong(format!(
+                    "a {} of {} has no such element",
+                    value.type_name(),
+                    seq.items.len()
+                )),
+            }
+        }
+        Data::Map(map) => {
+            let text = convert(key, &Type::String).ok();
+            let text = text.as_ref().and_then(Value::as_str);
+            match text.and_then(|t| map.entries.get(t)) {
+                Some(v) => Ok(v.clone().marked(sensitive)),
+                None => wrong(format!("this {} has no such key", value.type_name())),
+            }
+        }
+        Data::Resource(_) => match key.as_str() {
+            Some(name) => attribute(value, name, span),
+            None => wrong("a resource without for_each or count has no index".to_owned()),
+        },
+        Data::Null => wrong("null has no elements".to_owned()),
+        Data::Bool(_) | Data::Number(_) | Data::String(_) => {
+            wrong(format!("a {} has no elements", value.type_name()))
+        }
+    }
+}

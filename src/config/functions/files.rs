@@ -1,0 +1,125 @@
+//! Functions that ask the outside: files and the environment.
+
+use base64::Engine as _;
+use sha2::Digest as _;
+
+use super::args::{Args, Fail, Param};
+use super::{Function, row};
+use crate::config::eval::{self, Scope};
+use crate::config::sources::SourceErrorKind;
+use crate::config::syntax;
+use crate::config::value::Value;
+
+use Param::{Any, String as Str};
+
+pub const TABLE: &[Function] = &[
+    row(
+        "file",
+        "file(path)",
+        "The text of a file, relative to the root module.",
+        ["file(\"hello.txt\")", "\"hello\\n\""],
+        &[Str],
+        |a| Ok(Value::string(text(a, 0)?)),
+    ),
+    row(
+        "filebase64",
+        "filebase64(path)",
+        "The bytes of a file in base64.",
+        ["filebase64(\"hello.txt\")", "\"aGVsbG8K\""],
+        &[Str],
+        |a| {
+            let bytes = bytes(a, 0)?;
+            a.spend_text(bytes.len() / 3 * 4)?;
+            Ok(Value::string(
+                base64::engine::general_purpose::STANDARD.encode(bytes),
+            ))
+        },
+    ),
+    row(
+        "fileexists",
+        "fileexists(path)",
+        "Whether there is such a file.",
+        ["fileexists(\"nowhere.txt\")", "false"],
+        &[Str],
+        |a| match a.scope.world.sources.read(a.text(0)) {
+            Ok(_) => Ok(Value::bool(true)),
+            Err(e) if e.kind == SourceErrorKind::NotFound => Ok(Value::bool(false)),
+            Err(e) => Err(Fail::Source(e.to_string())),
+        },
+    ),
+    row(
+        "filesha256",
+        "filesha256(path)",
+        "The SHA-256 of a file in hex.",
+        [
+            "filesha256(\"hello.txt\")",
+            "\"5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\"",
+        ],
+        &[Str],
+        |a| {
+            Ok(Value::string(hex::encode(sha2::Sha256::digest(bytes(
+                a, 0,
+            )?))))
+        },
+    ),
+    row(
+        "templatefile",
+        "templatefile(path, variables)",
+        "The template in a file, with these variables.",
+        [
+            "templatefile(\"hello.tpl\", { name = \"a\" })",
+            "\"hello a\\n\"",
+        ],
+        &[Str, Any],
+        templatefile,
+    )
+    .keeps_marks(),
+    row(
+        "env",
+        "env(name)",
+        "An environment variable; sensitive.",
+        ["nonsensitive(env(\"GREETING\"))", "\"hello\""],
+        &[Str],
+        |a| match a.scope.world.sources.env(a.text(0)) {
+            Some(text) => Ok(Value::string(text).marked(true)),
+            None => Err(Fail::Source(format!(
+                "the environment has no {}",
+                a.text(0)
+            ))),
+        },
+    ),
+];
+
+fn bytes(a: &Args<'_>, i: usize) -> Result<Vec<u8>, Fail> {
+    let bytes = a.scope.world.sources.read(a.text(i));
+    let bytes = bytes.map_err(|e| Fail::Source(e.to_string()))?;
+    a.spend_text(bytes.len())?;
+    Ok(bytes)
+}
+
+fn text(a: &Args<'_>, i: usize) -> Result<String, Fail> {
+    String::from_utf8(bytes(a, i)?).map_err(|_| {
+        Fail::Source(format!(
+            "{} is not UTF-8; filebase64() reads any bytes",
+            a.text(i)
+        ))
+    })
+}
+
+fn templatefile(a: &Args<'_>) -> Result<Value, Fail> {
+    let path = a.text(0).to_owned();
+    let variables = a.entries(1)?;
+    let text = text(a, 0)?;
+    let file = a.scope.world.files.borrow_mut().add(path, text.as_str());
+    let parts = syntax::parse_template(file, &text).map_err(|d| Fail::Stop(d.into()))?;
+    let inner = Scope {
+        each: None,
+        count: None,
+        frame: None,
+        template: Some(variables),
+        ..*a.scope
+    };
+    let sensitive = a.value(0).sensitive || a.value(1).sensitive;
+    let result = eval::render_template(&parts, a.span, &inner)?;
+    Ok(result.marked(sensitive))
+}
