@@ -290,7 +290,7 @@ impl Step {
                 device: BootDevice::Pxe,
                 persistence: Persistence::Once,
                 ..
-            } => "boot device pxe, once",
+            } => "boot device pxe once",
             Step::SetBootDevice {
                 device: BootDevice::Pxe,
                 persistence: Persistence::Always,
