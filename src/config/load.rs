@@ -183,14 +183,16 @@ fn given_values(
             }
         }
     }
-    for (name, place) in places {
-        if !declared.variables.contains_key(&name) {
-            let known = declared.variables.keys().map(AsRef::as_ref);
-            let place = files.map.place(place);
-            files
-                .report
-                .push(variables::undeclared(&name, &place, known));
-        }
+    // A place costs a walk through its file: no more of them than are shown.
+    let strangers = places
+        .into_iter()
+        .filter(|(name, _)| !declared.variables.contains_key(name));
+    for (name, place) in strangers.take(Diagnostics::LIMIT) {
+        let known = declared.variables.keys().map(AsRef::as_ref);
+        let place = files.map.place(place);
+        files
+            .report
+            .push(variables::undeclared(&name, &place, known));
     }
     given
 }

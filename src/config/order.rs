@@ -35,6 +35,9 @@ pub struct Order {
     pub cycles: Vec<Diagnostic>,
 }
 
+/// Calls its argument with every expression of something.
+type Expressions<'e> = &'e mut dyn FnMut(&mut dyn FnMut(&Expr));
+
 type Needs = DiGraph<Unit, Span>;
 
 pub fn order(declared: &Declarations) -> Order {
@@ -72,7 +75,7 @@ fn needs(declared: &Declarations) -> Needs {
         let at = graph.add_node(unit.clone());
         index.insert(unit, at);
     }
-    let mut connect = |unit: Unit, exprs: &mut dyn FnMut(&mut dyn FnMut(&Expr))| {
+    let mut connect = |unit: Unit, exprs: Expressions<'_>| {
         let Some(from) = index.get(&unit).copied() else {
             return;
         };

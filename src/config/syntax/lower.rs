@@ -17,7 +17,7 @@ use crate::diag::{Diagnostic, FileId, Span};
 
 pub(super) struct Lower<'t> {
     file: FileId,
-    text: &'t str,
+    pub(super) text: &'t str,
     /// Where the parsed piece starts in `text`.
     base: usize,
     depth: Cell<usize>,
@@ -36,6 +36,13 @@ impl<'t> Lower<'t> {
             base,
             depth: Cell::new(0),
         }
+    }
+
+    /// For a piece of the same text that was parsed by itself.
+    pub(super) fn at(&self, base: usize) -> Lower<'t> {
+        let inner = Lower::new(self.file, self.text, base);
+        inner.depth.set(self.depth.get());
+        inner
     }
 
     pub(super) fn span(&self, node: &impl hcl_edit::Span) -> Span {
@@ -74,7 +81,7 @@ impl<'t> Lower<'t> {
                 ExprKind::Object(items)
             }
             Expression::StringTemplate(t) => ExprKind::Template(self.parts(t.iter())?),
-            Expression::HeredocTemplate(h) => ExprKind::Template(self.template(&h.template)?),
+            Expression::HeredocTemplate(h) => ExprKind::Template(self.heredoc(h)?),
             Expression::Parenthesis(inner) => ExprKind::Paren(Box::new(self.expr(inner.inner())?)),
             Expression::Variable(name) => ExprKind::Name(Arc::from(name.as_str())),
             Expression::Conditional(c) => ExprKind::Conditional(Box::new([

@@ -62,10 +62,10 @@ pub fn parse_expression(file: FileId, text: &str) -> Result<Expr, Box<Diagnostic
             .unwrap_or_else(|| scan::template(""))
     };
     let item = Item {
-        long_numbers: padded
-            .long_numbers
+        masks: padded
+            .masks
             .iter()
-            .map(|r| r.start.saturating_sub(1)..r.end.saturating_sub(1))
+            .map(|(r, by)| (r.start.saturating_sub(1)..r.end.saturating_sub(1), *by))
             .collect(),
         ..padded
     };
@@ -105,15 +105,18 @@ pub fn parse_template(file: FileId, text: &str) -> Result<Vec<Part>, Box<Diagnos
     Lower::new(file, text, 0).template(&template)
 }
 
-/// The item's text with long numbers replaced by `1` and blanks; the lowering reads them from the original.
-fn mask(text: &str, item: &Item) -> String {
+/// The item's text as the parser is to see it, as long as the original; the lowering reads numbers from the original.
+pub(super) fn mask(text: &str, item: &Item) -> String {
     let mut out = String::with_capacity(item.range.len());
     let mut at = item.range.start;
-    for number in &item.long_numbers {
-        out.push_str(text.get(at..number.start).unwrap_or_default());
-        out.push('1');
-        out.extend(std::iter::repeat_n(' ', number.len().saturating_sub(1)));
-        at = number.end;
+    for (hidden, by) in &item.masks {
+        out.push_str(text.get(at..hidden.start).unwrap_or_default());
+        out.push_str(by);
+        out.extend(std::iter::repeat_n(
+            ' ',
+            hidden.len().saturating_sub(by.len()),
+        ));
+        at = hidden.end;
     }
     out.push_str(text.get(at..item.range.end).unwrap_or_default());
     out

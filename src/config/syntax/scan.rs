@@ -13,8 +13,9 @@ const UNCLOSED_MAX: usize = 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     pub range: Range<usize>,
-    /// Numbers that the parser must not see, because it would round or refuse them.
-    pub long_numbers: Vec<Range<usize>>,
+    /// What the parser must not see, and what it sees instead: numbers that it would round or refuse, and heredocs without a
+    /// line, whose end it does not find.
+    pub masks: Vec<(Range<usize>, &'static str)>,
     pub problem: Option<Problem>,
 }
 
@@ -159,7 +160,7 @@ struct Scanner<'t> {
     start: usize,
     at: usize,
     open: Vec<Open>,
-    long_numbers: Vec<Range<usize>>,
+    masks: Vec<(Range<usize>, &'static str)>,
     problem: Option<Problem>,
 }
 
@@ -170,7 +171,7 @@ impl<'t> Scanner<'t> {
             start,
             at: start,
             open: Vec::new(),
-            long_numbers: Vec::new(),
+            masks: Vec::new(),
             problem: None,
         }
     }
@@ -192,8 +193,7 @@ impl<'t> Scanner<'t> {
     }
 
     fn item(mut self) -> Item {
-        loop {
-            let Some(byte) = self.peek(0) else { break };
+        while let Some(byte) = self.peek(0) {
             let done = match self.open.last().cloned() {
                 Some(Open::Quote(at)) => self.in_quote(byte, at),
                 Some(Open::Heredoc { delimiter, .. }) => self.in_heredoc(byte, delimiter),
@@ -226,7 +226,7 @@ impl<'t> Scanner<'t> {
         }
         Item {
             range: self.start..self.at.min(self.bytes.len()),
-            long_numbers: self.long_numbers,
+            masks: self.masks,
             problem: self.problem,
         }
     }
@@ -287,7 +287,7 @@ impl<'t> Scanner<'t> {
         let end = number_end(self.bytes, self.at);
         let text = self.bytes.get(self.at..end).unwrap_or_default();
         if text.len() > 15 || text.iter().any(|b| matches!(b, b'e' | b'E')) {
-            self.long_numbers.push(self.at..end);
+            self.masks.push((self.at..end, "1"));
         }
         self.at = end;
     }
@@ -314,6 +314,11 @@ impl<'t> Scanner<'t> {
                 let delimiter = name..end;
                 self.push(Open::Heredoc { at, delimiter });
                 self.at = newline;
+                let depth = self.open.len();
+                self.in_heredoc(b'\n', name..end);
+                if self.open.len() < depth {
+                    self.masks.push((at..self.at, "\"\""));
+                }
             }
             _ => self.at += 2,
         }
@@ -413,6 +418,6 @@ mod tests {
             items(&deep)[0].problem,
             Some(Problem::TooDeep { .. })
         ));
-        assert_eq!(items("a = x1e5 + 1e5 + b.0.1e")[0].long_numbers, [11..14]);
+        assert_eq!(items("a = x1e5 + 1e5 + b.0.1e")[0].masks, [(11..14, "1")]);
     }
 }

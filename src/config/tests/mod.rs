@@ -3,6 +3,7 @@
 mod document;
 mod expressions;
 mod fleet;
+mod heredocs;
 mod hostile;
 mod mistakes;
 mod scale;
