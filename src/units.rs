@@ -243,7 +243,7 @@ pub fn human_bytes(bytes: u64) -> String {
         scale *= 1024;
         unit = next;
     }
-    if bytes % scale == 0 {
+    if bytes.is_multiple_of(scale) {
         return format!("{} {unit}", bytes / scale);
     }
     let tenths = u128::from(bytes) * 10 / u128::from(scale);

@@ -102,14 +102,12 @@ fn update(
     state: &BTreeMap<Addr, Resource>,
     change: impl FnOnce(&mut InstanceRecord),
 ) -> Vec<StateChange> {
-    match state.get(instance) {
-        Some(Resource::Instance(record)) => {
-            let mut record = record.as_ref().clone();
-            change(&mut record);
-            vec![put(instance, &record)]
-        }
-        _ => Vec::new(),
-    }
+    let Some(Resource::Instance(record)) = state.get(instance) else {
+        return Vec::new();
+    };
+    let mut record = record.as_ref().clone();
+    change(&mut record);
+    vec![put(instance, &record)]
 }
 
 /// Marks an instance so that the next plan and every listing say that a person has to look.
@@ -181,13 +179,17 @@ pub fn returns(plan: &Plan, step: &PlannedStep) -> Option<Returns> {
             .iter()
             .filter(|s| s.subject == step.subject && s.node.as_ref() == Some(node))
     };
-    let target = of_node().find_map(|s| match &s.step {
-        Step::BootDeploy { target, .. } => Some(target.clone()),
-        _ => None,
+    let target = of_node().find_map(|s| {
+        let Step::BootDeploy { target, .. } = &s.step else {
+            return None;
+        };
+        Some(target.clone())
     })?;
-    let bmc = of_node().find_map(|s| match &s.step {
-        Step::PowerOff { bmc } | Step::PowerOn { bmc } => Some(bmc.clone()),
-        _ => None,
+    let bmc = of_node().find_map(|s| {
+        let (Step::PowerOff { bmc } | Step::PowerOn { bmc }) = &s.step else {
+            return None;
+        };
+        Some(bmc.clone())
     })?;
     Some(Returns {
         node: node.clone(),

@@ -4,9 +4,17 @@
 //! `perform` is the only caller of drivers; this file is the only one that spawns. It never chooses: what to do stands in
 //! the plan, and what is not in it is not done.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the only file of the engine that spawns and reads the clock"
+)]
+
+#[deny(clippy::disallowed_methods)]
 pub mod lifecycle;
 pub mod perform;
+#[deny(clippy::disallowed_methods)]
 pub mod recover;
+#[deny(clippy::disallowed_methods)]
 pub mod schedule;
 
 use std::collections::BTreeMap;
@@ -416,7 +424,7 @@ pub async fn simulate(
             break;
         }
         // Nothing runs and nothing is over: a bug in the schedule, not a state to wait in.
-        let Some((id, done)) = executor.next() else {
+        let Some((id, done)) = executor.run_to_next() else {
             break;
         };
         let good = done.outcome.is_good();

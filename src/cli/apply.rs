@@ -119,9 +119,10 @@ async fn carry_out(
 }
 
 fn refused(error: StoreError) -> Failure {
-    let exit = match error {
-        StoreError::Locked { .. } => Exit::Locked,
-        _ => Exit::Error,
+    let exit = if matches!(error, StoreError::Locked { .. }) {
+        Exit::Locked
+    } else {
+        Exit::Error
     };
     Failure::new(exit, error.to_string())
 }

@@ -21,8 +21,8 @@ struct Cache {
 #[derive(Serialize, Deserialize)]
 struct Entry {
     image: Image,
-    /// Size, time in nanoseconds, inode of each file, in the order source, kernel, initrd.
-    stamps: Vec<(u64, i64, u64)>,
+    /// Of each file, in the order source, kernel, initrd.
+    stamps: Vec<Stamp>,
     facts: ImageFacts,
 }
 
@@ -83,7 +83,10 @@ pub fn gather(
     Ok(out)
 }
 
-fn stamps(root: &Path, image: &Image) -> Result<Vec<(u64, i64, u64)>, (String, std::io::Error)> {
+/// Size, time in nanoseconds, inode.
+type Stamp = (u64, i64, u64);
+
+fn stamps(root: &Path, image: &Image) -> Result<Vec<Stamp>, (String, std::io::Error)> {
     let files = std::iter::once(&image.source)
         .chain(&image.kernel)
         .chain(&image.initrd);

@@ -34,7 +34,6 @@ impl Out {
         self.color_out
     }
 
-
     /// To standard output, as it is. A reader that has gone away is no error.
     pub fn print(&self, text: &str) {
         let _ = std::io::stdout().lock().write_all(text.as_bytes());
@@ -51,10 +50,6 @@ impl Out {
 
     pub fn error(&self, text: &str) {
         self.titled(AnsiColor::Red.on_default().bold(), "Error", text);
-    }
-
-    pub fn warning(&self, text: &str) {
-        self.titled(AnsiColor::Yellow.on_default().bold(), "Warning", text);
     }
 
     fn titled(&self, style: Style, title: &str, text: &str) {

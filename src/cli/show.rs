@@ -7,7 +7,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::context::{self, ConfigArgs};
 use super::out::Out;
 use super::{CommandResult, Exit, Global, plan as plan_command};
-use crate::model::{InstancePhase, InstanceRecord, Resource};
+use crate::model::{InstancePhase, InstanceRecord};
 use crate::plan::planfile;
 use crate::plan::render::{Steps, View, render};
 
@@ -51,10 +51,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let instances = recorded
         .resources
         .iter()
-        .filter_map(|(addr, resource)| match resource {
-            Resource::Instance(record) => Some((addr, record)),
-            _ => None,
-        });
+        .filter_map(|(addr, resource)| Some((addr, resource.as_instance()?)));
     if args.json {
         let all: serde_json::Map<String, serde_json::Value> = instances
             .map(|(addr, record)| Ok((addr.to_string(), serde_json::to_value(record)?)))

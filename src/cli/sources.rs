@@ -15,9 +15,10 @@ pub struct FsSources {
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 fn error(path: &Path, source: &std::io::Error) -> SourceError {
-    let kind = match source.kind() {
-        std::io::ErrorKind::NotFound => SourceErrorKind::NotFound,
-        _ => SourceErrorKind::Other,
+    let kind = if source.kind() == std::io::ErrorKind::NotFound {
+        SourceErrorKind::NotFound
+    } else {
+        SourceErrorKind::Other
     };
     let reason = match kind {
         SourceErrorKind::NotFound => "no such file".to_owned(),

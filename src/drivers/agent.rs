@@ -54,9 +54,10 @@ pub fn random_key() -> Done<Key32> {
 
 impl From<StoreError> for DriverError {
     fn from(error: StoreError) -> DriverError {
-        let kind = match error {
-            StoreError::Claimed { .. } => Trouble::Conflict,
-            _ => Trouble::Failed,
+        let kind = if matches!(error, StoreError::Claimed { .. }) {
+            Trouble::Conflict
+        } else {
+            Trouble::Failed
         };
         DriverError::new(kind, error.to_string())
     }

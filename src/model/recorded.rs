@@ -44,6 +44,23 @@ impl Resource {
     }
 }
 
+macro_rules! narrow {
+    ($($name:ident: $variant:ident => $of:ty),+) => {$(
+        pub fn $name(&self) -> Option<&$of> {
+            if let Resource::$variant(is) = self { Some(is) } else { None }
+        }
+    )+};
+}
+
+impl Resource {
+    narrow!(
+        as_network: Network => Network,
+        as_site: Site => Site,
+        as_node: Node => Node,
+        as_instance: Instance => InstanceRecord
+    );
+}
+
 /// An instance as it stands on a node, self-contained: destroying it needs nothing of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceRecord {

@@ -77,7 +77,11 @@ fn flat<T: Serialize>(value: Option<&T>) -> Map<String, Value> {
                 }
             }
             Value::Null => {}
-            other => {
+            other @ (Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_)) => {
                 out.insert(name, other);
             }
         }

@@ -106,7 +106,7 @@ pub fn place(fleet: &Fleet, recorded: &Recorded, facts: &BTreeMap<Addr, ImageFac
         .collect();
     for &(addr, instance) in waiting.iter().filter(|(_, i)| i.node.is_some()) {
         if let Err(diagnostic) = seats.seat_pinned(addr, instance) {
-            out.refused.push(diagnostic);
+            out.refused.push(*diagnostic);
         }
     }
     for &(addr, instance) in waiting.iter().filter(|(_, i)| i.node.is_none()) {
@@ -231,16 +231,20 @@ impl<'a> Seats<'a> {
         Ok(())
     }
 
-    fn seat_pinned(&mut self, addr: &'a Addr, instance: &'a Instance) -> Result<(), Diagnostic> {
+    fn seat_pinned(
+        &mut self,
+        addr: &'a Addr,
+        instance: &'a Instance,
+    ) -> Result<(), Box<Diagnostic>> {
         let Some(pin) = &instance.node else {
             return Ok(());
         };
         let refuse = |why: String| {
             let d = Diagnostic::error("E0601", format!("{addr} cannot be on {pin}: {why}"));
-            match self.fleet.origins.get(addr) {
+            Box::new(match self.fleet.origins.get(addr) {
                 Some(origin) => d.at(origin.attribute("node"), "pinned here"),
                 None => d,
-            }
+            })
         };
         let Some((pin, node)) = self.fleet.nodes.get_key_value(pin) else {
             return Err(refuse("it is not declared".to_owned()));

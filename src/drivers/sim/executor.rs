@@ -72,7 +72,7 @@ impl<T> Executor<T> {
     }
 
     /// The next task's result; `None` when none is left or none can ever go on.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn run_to_next(&mut self) -> Option<T> {
         loop {
             while let Some(at) = self.next_woken() {
                 let Some(Some(task)) = self.tasks.get_mut(at) else {

@@ -111,7 +111,7 @@ pub fn describe_code(code: u8) -> &'static str {
         0xD3 => "destination unavailable",
         0xD4 => "the user's privilege is too low; give it Administrator on the LAN channel",
         0xD5 => "not supported in the present state",
-        0x80 | 0x81 | 0x82 => "refused by this command's own rule",
+        0x80..=0x82 => "refused by this command's own rule",
         _ => "see table 5-2 of the IPMI specification",
     }
 }

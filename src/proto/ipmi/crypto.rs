@@ -1,8 +1,8 @@
 //! The algorithms of cipher suites 17 and 3 (§22.15.2): keyed hashes, the keys made from them, AES-128-CBC.
 
 use aes::Aes128;
-use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use cbc::cipher::block_padding::NoPadding;
+use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use sha2::Sha256;
