@@ -1,0 +1,33 @@
+# What a person types. Everything else is cargo.
+.PHONY: build release test test-quick test-rack lint demo bench setup
+
+build:
+	cargo build
+
+release:
+	cargo build --release
+
+# Everything: the quick tests, then those on the virtual rack (root).
+test: test-quick test-rack
+
+test-quick: lint
+	cargo test --lib --bins
+	cargo test --test bmctl
+
+test-rack: setup
+	cargo build
+	cargo test --test bmctl -- --ignored --test-threads=1 rack::
+
+lint:
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+setup:
+	scripts/setup.sh
+
+# Three machines, three systems, from nothing to gone.
+demo: setup release
+	scripts/demo.sh
+
+bench: setup release
+	benches/run.sh
