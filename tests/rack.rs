@@ -1,0 +1,387 @@
+//! The whole job on the virtual rack: real machines of QEMU, a real IPMI stack, DHCP, HTTP, iSCSI. Needs root and the packages
+//! of scripts/setup.sh: `make test-rack`. Ignored otherwise, because they take minutes, not because they may fail.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const BMCTL: &str = env!("CARGO_BIN_EXE_bmctl");
+
+/// A rack of its own in a directory of its own; taken down when the test ends, however it ends.
+struct Rack {
+    dir: tempfile::TempDir,
+}
+
+impl Rack {
+    fn up(firmware: &[&str]) -> Rack {
+        let rack = Rack { dir: tempfile::Builder::new().prefix("bmctl-rack-").tempdir().unwrap() };
+        let nodes = firmware.len().to_string();
+        let mut args = vec!["rack", "up", "--nodes", &nodes];
+        for one in firmware {
+            args.extend(["--firmware", one]);
+        }
+        rack.must(&args);
+        // Made once for all tests: the same bytes every time.
+        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rack-images");
+        if !shared.join("images/disk.qcow2").exists() {
+            let shared = shared.display().to_string();
+            must(Command::new(BMCTL).args(["-C", &shared, "rack", "images"]), &shared);
+            must(Command::new(BMCTL).args(["-C", &shared, "ramdisk", "build"]), &shared);
+        }
+        must(Command::new("cp").arg("-r").arg(shared.join("images")).arg(rack.path()), "cp");
+        must(Command::new("cp").arg("-r").arg(shared.join(".bmctl/ramdisk")).arg(rack.path().join(".bmctl/")), "cp");
+        rack
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(BMCTL);
+        command.arg("-C").arg(self.path()).args(args).env("BMCTL_KEY", "5a".repeat(32)).stdin(Stdio::null());
+        command
+    }
+
+    /// A command inside the rack's network.
+    fn inside(&self, args: &[&str]) -> Command {
+        let path = self.path().display().to_string();
+        let mut all = vec!["rack", "exec", "--", BMCTL, "-C", &path];
+        all.extend(args);
+        self.command(&all)
+    }
+
+    fn must(&self, args: &[&str]) -> String {
+        must(&mut self.command(args), &args.join(" "))
+    }
+
+    fn write(&self, text: &str) {
+        std::fs::write(self.path().join("main.hcl"), text).unwrap();
+    }
+
+    fn edit_inventory(&self, from: &str, to: &str) {
+        let file = self.path().join("rack.hcl");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{from} is not in the inventory:\n{text}");
+        std::fs::write(file, text.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Applies and returns the exit code and everything said.
+    fn apply(&self) -> (i32, String) {
+        let output = self.inside(&["apply", "--auto-approve"]).output().unwrap();
+        (output.status.code().unwrap_or(-1), said(&output))
+    }
+
+    fn plan_is_empty(&self) -> bool {
+        let output = self.inside(&["plan", "--detailed-exitcode"]).output().unwrap();
+        match output.status.code() {
+            Some(0) => true,
+            Some(2) => false,
+            other => panic!("plan ended with {other:?}: {}", said(&output)),
+        }
+    }
+
+    fn instances(&self) -> serde_json::Value {
+        let output = self.inside(&["show", "--json"]).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", said(&output)))
+    }
+
+    fn disk(&self, node: &str) -> PathBuf {
+        let found = must(Command::new("find").arg(self.path().join(".bmctl/rack")).args(["-name", "disk*", "-path", &format!("*{node}*")]), "find");
+        PathBuf::from(found.lines().next().unwrap_or_else(|| panic!("no disk of {node}")))
+    }
+
+    fn consoles(&self) -> String {
+        let mut out = String::new();
+        let found = must(Command::new("find").arg(self.path().join(".bmctl/rack")).args(["-name", "console.log"]), "find");
+        for log in found.lines() {
+            let text = String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned();
+            let tail: Vec<&str> = text.lines().rev().take(25).collect();
+            let _ = writeln!(out, "--- {log}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
+        out
+    }
+}
+
+impl Drop for Rack {
+    fn drop(&mut self) {
+        let output = self.command(&["rack", "down", "--purge"]).output();
+        if let Ok(output) = output
+            && !output.status.success()
+        {
+            eprintln!("rack down: {}", said(&output));
+        }
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn must(command: &mut Command, what: &str) -> String {
+    let output = command.output().unwrap_or_else(|e| panic!("{what}: {e}"));
+    assert!(output.status.success(), "{what}: {}", said(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Network, site, flavor and both images; `site` adds lines to the site.
+fn base(site: &str) -> String {
+    format!(
+        r#"
+network "pxe" {{
+  cidr = "10.99.0.0/24"
+  dhcp {{
+    start = "10.99.0.50"
+    end   = "10.99.0.150"
+  }}
+}}
+site "lab" {{
+  network     = network.pxe
+  address     = "10.99.0.1"
+  kernel_args = "console=ttyS0 quiet"
+  {site}
+}}
+flavor "small" {{
+  cpus      = 1
+  memory_mb = 512
+  root_gb   = 1
+  swap_mb   = 64
+}}
+image "partition" {{
+  type        = "partition"
+  source      = "images/partition.img"
+  kernel      = "images/vmlinuz"
+  initrd      = "images/initrd"
+  kernel_args = "console=ttyS0 quiet"
+}}
+image "disk" {{
+  type   = "disk"
+  source = "images/disk.qcow2"
+}}
+"#
+    )
+}
+
+fn instance(name: &str, node: &str, image: &str, more: &str) -> String {
+    format!(
+        r#"
+instance "{name}" {{
+  flavor   = flavor.small
+  image    = image.{image}
+  node     = node.{node}
+  hostname = "{name}"
+  address {{
+    network = network.pxe
+  }}
+  {more}
+}}
+"#
+    )
+}
+
+/// The first bytes where two files differ, by a program we did not write.
+fn same_bytes(a: &Path, a_skip: u64, b: &Path, b_skip: u64, len: u64) {
+    let skip = format!("{a_skip}:{b_skip}");
+    must(Command::new("cmp").args(["-n", &len.to_string(), "-i", &skip]).arg(a).arg(b), "the disk differs from the image");
+}
+
+const MIB: u64 = 1024 * 1024;
+
+#[test]
+#[ignore = "needs root and the rack's packages"]
+fn the_disk_equals_the_image() {
+    let rack = Rack::up(&["bios", "uefi"]);
+    // Off right after the write, so that nothing but bmctl has written when the bytes are compared.
+    let still = "power_state = \"off\"\n  wait_for_phone_home = false";
+    let config = base("") + &instance("part", "r1-01", "partition", still) + &instance("whole", "r1-02", "disk", still);
+    rack.write(&config);
+    let (code, text) = rack.apply();
+    assert_eq!(code, 0, "{text}\n{}", rack.consoles());
+
+    let disk = rack.disk("r1-01");
+    let table: serde_json::Value =
+        serde_json::from_str(&must(Command::new("sfdisk").arg("-J").arg(&disk), "sfdisk")).unwrap();
+    let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
+    assert_eq!(table["partitiontable"]["label"], "dos");
+    let kinds: Vec<&str> = partitions.iter().filter_map(|p| p["type"].as_str()).collect();
+    assert_eq!(kinds.first(), Some(&"82"), "swap first, root last (row G1): {table}");
+    let root = partitions.last().unwrap();
+    assert_eq!((root["type"].as_str(), root["size"].as_u64()), (Some("83"), Some(1024 * MIB / 512)));
+    let image = rack.path().join("images/partition.img");
+    same_bytes(&disk, root["start"].as_u64().unwrap() * 512, &image, 0, image.metadata().unwrap().len());
+
+    let (disk, image) = (rack.disk("r1-02"), rack.path().join("images/disk.img"));
+    // The first MiB holds the table, which now spans the disk; the last one of the image was its backup.
+    same_bytes(&disk, MIB, &image, MIB, image.metadata().unwrap().len() - 2 * MIB);
+    must(Command::new("sgdisk").arg("-v").arg(&disk), "sgdisk -v");
+
+    assert!(rack.plan_is_empty());
+    // In place: no write, and both come up from what was written.
+    rack.write(&config.replace("power_state = \"off\"", "power_state = \"on\""));
+    let (code, text) = rack.apply();
+    assert_eq!(code, 0, "{text}");
+    assert!(!text.contains("write disk"), "{text}");
+    assert!(rack.plan_is_empty());
+}
+
+#[test]
+#[ignore = "needs root and the rack's packages"]
+fn a_killed_apply_is_continued() {
+    let rack = Rack::up(&["bios"]);
+    rack.write(&(base("") + &instance("web", "r1-01", "partition", "")));
+    let mut child = rack
+        .inside(&["apply", "--auto-approve", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let started = lines.find(|l| l.as_ref().is_ok_and(|l| l.contains("step_started") && l.contains("write disk")));
+    assert!(started.is_some(), "the write never started: {}", rack.consoles());
+    // The process itself, not `rack exec` around it: nobody gets to tidy up.
+    must(Command::new("pkill").args(["-KILL", "-f", &format!("^{BMCTL} -C {} apply", rack.path().display())]), "pkill");
+    let _ = child.wait();
+
+    let (code, text) = rack.apply();
+    assert_eq!(code, 0, "{text}\n{}", rack.consoles());
+    assert!(text.contains("recovery: ") && text.contains("write disk of an earlier run"), "{text}");
+    let said = &rack.instances()["instance.web"]["phoned"];
+    assert_eq!(said["hostname"], "web");
+    assert!(said["root"].as_str().is_some_and(|r| r.starts_with("/dev/")), "{said}");
+    assert!(rack.plan_is_empty());
+}
+
+/// Each fault ends in its own named error, the others finish, and after the cure only what failed is done.
+#[test]
+#[ignore = "needs root and the rack's packages"]
+fn faults_are_named_and_cured() {
+    let rack = Rack::up(&["bios", "bios", "bios", "bios", "bios"]);
+    let site = "limits {\n    ramdisk_timeout_s = 75\n  }";
+    let config = base(site)
+        + &instance("good", "r1-01", "partition", "")
+        + &instance("locked", "r1-02", "partition", "")
+        + &instance("down", "r1-03", "partition", "")
+        + &instance("small", "r1-04", "partition", "")
+        + &instance("lost", "r1-05", "partition", "");
+    rack.write(&config);
+    let inventory = std::fs::read_to_string(rack.path().join("rack.hcl")).unwrap();
+    let (_, second) = inventory.split_once("node \"r1-02\"").unwrap();
+    let password = second.lines().find(|l| l.contains("password")).unwrap();
+    let broken = inventory.replacen(
+        &format!("node \"r1-02\"{second}"),
+        &format!("node \"r1-02\"{}", second.replacen(password, "    password = \"hunter2\"", 1)),
+        1,
+    );
+    std::fs::write(rack.path().join("rack.hcl"), &broken).unwrap();
+    rack.edit_inventory("52:54:00:99:00:05", "52:54:00:99:00:55");
+    let fourth = inventory.split_once("node \"r1-04\"").unwrap().1.lines().find(|l| l.contains("local_gb")).unwrap().to_owned();
+    let text = std::fs::read_to_string(rack.path().join("rack.hcl")).unwrap();
+    let (head, tail) = text.split_once("node \"r1-04\"").unwrap();
+    std::fs::write(
+        rack.path().join("rack.hcl"),
+        format!("{head}node \"r1-04\"{}", tail.replacen(&fourth, "  local_gb = 8", 1)),
+    )
+    .unwrap();
+    let record: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(rack.path().join(".bmctl/rack/rack.json")).unwrap()).unwrap();
+    let bmc = record["nodes"][2]["bmc"]["pid"].as_u64().unwrap().to_string();
+    must(Command::new("kill").args(["-STOP", &bmc]), "kill -STOP");
+
+    let mut child = rack.inside(&["apply", "--auto-approve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let spoofed = spoof(&rack);
+    let mut text = String::new();
+    for stream in [Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>, Box::new(child.stderr.take().unwrap())] {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    let code = child.wait().unwrap().code();
+    assert_eq!(code, Some(3), "{text}");
+    assert_eq!(spoofed, ["403", "400", "403"], "forged calls are refused");
+    for (who, wanted) in [
+        ("instance.locked: ", "wrong password"),
+        ("instance.down: ", "no answer"),
+        ("instance.small: write disk", "local_gb"),
+        ("instance.lost: wait for ramdisk", "no end after 75 s"),
+    ] {
+        assert!(text.lines().any(|l| l.contains(who) && l.contains(wanted)), "{who}{wanted}:\n{text}\n{}", rack.consoles());
+    }
+    assert!(!text.contains("hunter2"), "a password in the output:\n{text}");
+    assert_eq!(rack.instances()["instance.good"]["phase"]["phase"], "running", "{text}");
+
+    must(Command::new("kill").args(["-CONT", &bmc]), "kill -CONT");
+    std::fs::write(rack.path().join("rack.hcl"), &inventory).unwrap();
+    let (code, text) = rack.apply();
+    assert_eq!(code, 0, "{text}\n{}", rack.consoles());
+    assert!(!text.contains("instance.good"), "what was done is not done again:\n{text}");
+    assert!(rack.plan_is_empty());
+}
+
+/// Forged calls to the deploy channel while a deployment is open; returns the HTTP status of each.
+fn spoof(rack: &Rack) -> Vec<String> {
+    let call = |path: &str, body: &str, headers: &[&str]| {
+        let url = format!("http://10.99.0.1:8081{path}");
+        let mut args = vec!["rack", "exec", "--", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}"];
+        args.extend(["--retry", "60", "--retry-delay", "1", "--retry-connrefused", "--data-binary", body, &url]);
+        for header in headers {
+            args.extend(["-H", header]);
+        }
+        let output = rack.command(&args).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let proof = "0".repeat(64);
+    let nonce = "0".repeat(32);
+    let exchange = format!("mac=52:54:00:99:00:01\nnonce={nonce}\nproof={proof}\n");
+    let tag = format!("X-Bmctl-Tag: {proof}");
+    vec![
+        call("/v1/deploy/exchange", &exchange, &[]),
+        call("/v1/deploy/exchange", "what\n", &[]),
+        call("/v1/deploy/ready", "address\t10.99.0.99\n", &["X-Bmctl-Mac: 52:54:00:99:00:01", "X-Bmctl-Seq: 1", &tag]),
+    ]
+}
+
+/// A saved plan pins the image: bytes that changed since are not written.
+#[test]
+#[ignore = "needs root and the rack's packages"]
+fn a_changed_image_is_refused() {
+    let rack = Rack::up(&["bios"]);
+    rack.write(&(base("") + &instance("web", "r1-01", "partition", "")));
+    let file = rack.path().join("web.plan").display().to_string();
+    must(&mut rack.inside(&["plan", "--out", &file]), "plan --out");
+    let image = rack.path().join("images/partition.img");
+    let good = std::fs::read(&image).unwrap();
+    let mut bad = good.clone();
+    bad[40 * MIB as usize] ^= 1;
+    std::fs::write(&image, &bad).unwrap();
+    let output = rack.inside(&["apply", &file]).output().unwrap();
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    assert!(text.contains("check image") && text.contains("the file changed since the plan"), "{text}");
+    assert!(!text.contains("written and verified"), "{text}");
+    std::fs::write(&image, &good).unwrap();
+    let (code, text) = rack.apply();
+    assert_eq!(code, 0, "{text}\n{}", rack.consoles());
+}
+
+/// The seeds' way: pxelinux.0 and its configuration by MAC over TFTP, kernel and ramdisk too (rows P15, S2.10).
+#[test]
+#[ignore = "needs root and the rack's packages"]
+fn pxelinux_over_tftp() {
+    let rack = Rack::up(&["bios"]);
+    rack.write(&(base("bios_loader = \"pxelinux\"") + &instance("web", "r1-01", "partition", "")));
+    let (code, text) = rack.apply();
+    assert_eq!(code, 0, "{text}\n{}", rack.consoles());
+    assert_eq!(rack.instances()["instance.web"]["phoned"]["hostname"], "web");
+}
+
+#[test]
+#[ignore = "needs root and the rack's packages"]
+fn the_demo_passes() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/demo.sh");
+    let output = Command::new(script).env("BMCTL", BMCTL).stdin(Stdio::null()).output().unwrap();
+    let text = said(&output);
+    assert!(output.status.success(), "{text}");
+    let last = text.lines().rfind(|l| l.starts_with("demo: ")).unwrap_or_default();
+    assert!(last.starts_with("demo: 3 of 3 instances booted from their own disk in "), "{text}");
+}
