@@ -372,8 +372,9 @@ async fn config_drive(write: &WriteDisk, drivers: &Drivers) -> Done<Vec<(String,
     ))
 }
 
-/// Seconds an instance has for its first word: a slow write and a slow boot, with room.
-const PHONE_LIFETIME_S: u32 = 6 * 3600;
+/// Seconds an instance has for its first word. Long, because a deployment may be resumed days later with the same disk; the
+/// token is one-shot and on that disk alone.
+const PHONE_LIFETIME_S: u32 = 30 * 24 * 3600;
 
 async fn phone_home(instance: &Addr, hostname: &str, drivers: &Drivers) -> Ended {
     let said = drivers.ledger.phoned(instance).await?;

@@ -91,7 +91,17 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         }
         Command::Status { json } => status(dir, json, out),
         Command::Exec { command } => {
-            let status = rack::exec(dir, &command).await?;
+            let status = {
+                let program = rack::exec(dir, &command);
+                tokio::pin!(program);
+                loop {
+                    tokio::select! {
+                        status = &mut program => break status?,
+                        // Ctrl-C reaches the program too, and it decides what that means.
+                        _ = tokio::signal::ctrl_c() => {}
+                    }
+                }
+            };
             // As a shell says it: 128 and the signal's number.
             let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|s| 128 + s);
             let code = status
@@ -181,7 +191,7 @@ fn status(dir: &Path, json: bool, out: &Out) -> CommandResult {
         return Ok(Exit::Done);
     }
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(["node", "BMC", "power", "boot device"]);
     for node in &status.nodes {
         let bmc = if node.bmc { "answers" } else { "down" };

@@ -179,6 +179,7 @@ impl Reporter {
                     bars.by_subject.insert(subject.clone(), bar);
                 }
                 if let Some(bar) = bars.by_subject.get(subject) {
+                    bar.reset_elapsed();
                     bar.set_message(title.clone());
                 }
             }

@@ -60,7 +60,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         return Ok(Exit::Done);
     }
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header([
         "instance", "node", "phase", "address", "image", "root", "said",

@@ -49,6 +49,7 @@ impl Dnsmasq {
         let config = spec.work.join("dnsmasq.conf");
         std::fs::write(&config, configuration(spec))
             .map_err(|e| ServeError::file("file", &config, e))?;
+        evict_orphan(spec).await;
         let pid = Arc::new(AtomicI32::new(0));
         let mut child = spawn(spec)?;
         tokio::time::sleep(SETTLE).await;
@@ -85,6 +86,37 @@ impl Dnsmasq {
     }
 }
 
+/// A dnsmasq whose bmctl was killed goes on, and would keep the port. It is told by its own pid file and by the configuration
+/// on its command line: nobody else's is touched.
+async fn evict_orphan(spec: &SiteSpec) {
+    let Some(pid) = std::fs::read_to_string(spec.work.join("dnsmasq.pid"))
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .and_then(Pid::from_raw)
+    else {
+        return;
+    };
+    let process = std::path::PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
+    let ours = conf_argument(spec);
+    let is_ours = |line: Vec<u8>| line.split(|b| *b == 0).any(|word| word == ours.as_bytes());
+    if !std::fs::read(process.join("cmdline")).is_ok_and(is_ours) {
+        return;
+    }
+    // It may end between the look and the signal: then there is nothing to do.
+    let _ = kill_process(pid, Signal::KILL);
+    let gone = async {
+        while process.exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // A process that cannot be killed shows itself as a taken port, with dnsmasq's own words.
+    let _ = tokio::time::timeout(Duration::from_secs(5), gone).await;
+}
+
+fn conf_argument(spec: &SiteSpec) -> String {
+    format!("--conf-file={}", spec.work.join("dnsmasq.conf").display())
+}
+
 fn note(pid: &AtomicI32, child: &Child) {
     let id = child
         .id()
@@ -96,13 +128,12 @@ fn note(pid: &AtomicI32, child: &Child) {
 fn spawn(spec: &SiteSpec) -> Result<Child, ServeError> {
     Command::new("dnsmasq")
         .arg("--keep-in-foreground")
-        .arg(format!(
-            "--conf-file={}",
-            spec.work.join("dnsmasq.conf").display()
-        ))
+        .arg(conf_argument(spec))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
+        // Ctrl-C at the terminal is for bmctl, which ends dnsmasq when its last node is done.
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|e| {
