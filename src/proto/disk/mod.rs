@@ -1,8 +1,34 @@
 //! What stands on disks: partition tables, swap headers, the config drive. Bytes in, bytes out.
 
+pub mod config_drive;
+pub mod ext4;
+pub mod gpt;
+pub mod mbr;
 pub mod nocloud;
+pub mod swap;
+
+use sha2::{Digest, Sha256};
 
 use crate::units::TableId;
+
+/// Why something cannot stand on a disk: what was expected, what was found, the next move.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TableError(pub String);
+
+/// A GUID that follows from a table's id and a name, so that the same plan makes the same disk. Version 4 in the form of a
+/// disk (mixed endian), whose version and variant stand where a UUID in network order has bytes of no meaning too.
+pub fn derived_guid(table: &TableId, name: &str) -> [u8; 16] {
+    let digest = Sha256::digest(format!("bmctl {table} {name}").as_bytes());
+    let mut guid = [0; 16];
+    for (place, byte) in guid.iter_mut().zip(digest.iter()) {
+        *place = *byte;
+    }
+    guid[7] = (guid[7] & 0x0f) | 0x40;
+    guid[6] = (guid[6] & 0x0f) | 0x40;
+    guid[8] = (guid[8] & 0x3f) | 0x80;
+    guid
+}
 
 /// What the first 1,024 bytes of a disk say.
 #[derive(Debug, Clone, PartialEq, Eq)]
