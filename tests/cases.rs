@@ -17,9 +17,11 @@ use bmctl::diag::Color;
 use bmctl::ids::Addr;
 use bmctl::model::{Fleet, ImageFacts, Observed, PowerSeen};
 use bmctl::plan::render::{Steps, View, render};
-use bmctl::plan::{Intent, Plan};
+use bmctl::plan::{Intent, Plan, Step};
 
-use crate::fleet::{CANARY, Memory, addr, digest, facts_of, load, plan, rendered, without_mistakes};
+use crate::fleet::{
+    CANARY, Memory, addr, digest, facts_of, load, plan, rendered, without_mistakes,
+};
 
 struct Section {
     name: String,
@@ -208,6 +210,7 @@ impl Story {
             fails.lines().count(),
             "a step that fails is not in the plan"
         );
+        self.memory.seal(&loaded.fleet);
         self.memory
             .apply(&made, |step| fails.lines().any(|line| line == title(step)));
     }
@@ -229,8 +232,11 @@ impl Story {
         };
         let (kind, text) = match make(&self.memory, &self.observed) {
             Ok(made) => {
+                if intent == Intent::Apply {
+                    self.memory.seal(&loaded.fleet);
+                }
                 self.memory.apply(&made, |_| false);
-                self.memory.check_claims();
+                self.memory.check();
                 let rest = make(&self.memory, &Observed::default());
                 let rest = rest.unwrap_or_else(|d| panic!("then: {}", rendered(d.iter(), &loaded)));
                 assert!(
@@ -238,7 +244,7 @@ impl Story {
                     "once done, there is more to do:\n{}",
                     shown(&rest)
                 );
-                ("plan", shown(&made))
+                ("plan", shown(&made) + &disks(&made))
             }
             Err(d) => ("errors", rendered(d.iter(), &loaded) + "\n"),
         };
@@ -257,6 +263,31 @@ fn shown(plan: &Plan) -> String {
         steps: Steps::Shown,
     };
     render(plan, view)
+}
+
+/// What the rendering leaves out and a disk depends on: whom a write expects, and what it may overwrite.
+fn disks(plan: &Plan) -> String {
+    let mut out = String::new();
+    for step in &plan.steps {
+        match &step.step {
+            Step::WriteDisk(w) if w.disk.serial.is_some() || !w.known_tables.is_empty() => {
+                let serial = w.disk.serial.as_deref().unwrap_or("any");
+                let tables = w.known_tables.len();
+                let _ = writeln!(
+                    out,
+                    "(writes {}: serial {serial}, tables known: {tables})",
+                    w.node
+                );
+            }
+            Step::EraseDisk { node, disk, .. } => {
+                let serial = disk.serial.as_deref().unwrap_or("any");
+                let hints = disk.root_device.describe();
+                let _ = writeln!(out, "(erases {node}: serial {serial}, by {hints})");
+            }
+            _ => {}
+        }
+    }
+    out
 }
 
 fn bytes(text: &str) -> u64 {

@@ -77,6 +77,8 @@ pub fn facts_of(fleet: &Fleet) -> BTreeMap<Addr, ImageFacts> {
 pub struct Memory {
     pub recorded: Recorded,
     pub claims: BTreeMap<Addr, Addr>,
+    /// The names of what is sealed.
+    pub secrets: BTreeSet<String>,
 }
 
 impl Memory {
@@ -88,7 +90,19 @@ impl Memory {
         Memory {
             recorded,
             claims: BTreeMap::new(),
+            secrets: BTreeSet::new(),
         }
+    }
+
+    /// Seals what a fleet has of secrets, as apply does before its first step.
+    pub fn seal(&mut self, fleet: &Fleet) {
+        let with_data = fleet
+            .instances
+            .iter()
+            .filter(|(_, i)| i.user_data.is_some());
+        let data = with_data.map(|(addr, _)| lifecycle::user_data_secret(addr));
+        let passwords = fleet.nodes.keys().map(lifecycle::password_secret);
+        self.secrets.extend(passwords.chain(data));
     }
 
     /// Takes the steps as done, one after the other. A step for which `fails` holds is not done, and nothing that waits for it.
@@ -110,26 +124,58 @@ impl Memory {
             let nodes = self.claims.values().filter(|i| *i == instance).count();
             assert_eq!(nodes, 1, "{instance} claims two nodes");
         }
+        self.check_secrets(&step.step);
         let changes = lifecycle::effects(
             &step.step,
             fact_of(&step.step).as_ref(),
             &self.recorded.resources,
         );
         for change in &changes {
-            if let StateChange::Unclaim { node, instance } = change {
-                assert_eq!(
+            match change {
+                StateChange::Unclaim { node, instance } => assert_eq!(
                     self.claims.remove(node).as_ref(),
                     Some(instance),
                     "{node} is released by another"
-                );
+                ),
+                StateChange::DropSecret(name) => {
+                    self.secrets.remove(name);
+                }
+                StateChange::Put(..) | StateChange::Remove(_) => {}
             }
         }
         lifecycle::fold(&mut self.recorded.resources, &changes);
         self.recorded.serial += u64::from(!changes.is_empty());
     }
 
-    /// Every instance holds the node it is recorded on, and nobody else holds one.
-    pub fn check_claims(&self) {
+    /// A step finds what it needs sealed, and nothing that the configuration has taken back.
+    fn check_secrets(&self, step: &Step) {
+        match step {
+            Step::PowerOff { bmc } | Step::PowerOn { bmc } | Step::SetBootDevice { bmc, .. } => {
+                let name = lifecycle::password_secret(&bmc.node);
+                assert!(self.secrets.contains(&name), "{name} is not sealed");
+            }
+            Step::WriteDisk(write) => {
+                let name = lifecycle::user_data_secret(&write.instance);
+                assert_eq!(
+                    self.secrets.contains(&name),
+                    write.config_drive.user_data_fingerprint.is_some(),
+                    "{name}"
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// Every instance holds the node it is recorded on, and nobody else holds one; no secret is kept that nobody needs.
+    pub fn check(&self) {
+        for name in &self.secrets {
+            let (owner, _) = name.split_once('/').unwrap();
+            assert!(
+                self.recorded.resources.contains_key(&addr(owner)),
+                "{name} is kept"
+            );
+        }
+
         let expected: BTreeMap<Addr, Addr> = self
             .recorded
             .resources
