@@ -10,5 +10,6 @@
 )]
 
 mod cases;
+mod cli;
 mod fleet;
 mod layers;
