@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::ids::{Addr, Kind};
 use crate::model::recorded::{InstanceRecord, Phoned, WrittenDisk};
-use crate::model::{InstancePhase, Resource};
-use crate::plan::step::{Bmc, BootTarget, Step};
+use crate::model::{InstancePhase, Resource, Traces};
+use crate::plan::step::{Afterwards, Bmc, BootTarget, Step};
 use crate::plan::{Plan, PlannedStep};
 use crate::store::StateChange;
 
@@ -45,13 +45,16 @@ pub fn effects(
             instance,
             node: _,
             record,
-        } => vec![put(instance, record)],
+        } => record_of(instance, record),
         Step::WriteDisk(write) => update(&write.instance, state, |record| {
             if let Some(Fact::Written(disk)) = fact {
                 record.disk = Some(disk.clone());
             }
         }),
-        Step::EraseDisk { instance, .. } => update(instance, state, |record| record.disk = None),
+        Step::EraseDisk { instance, .. } => update(instance, state, |record| {
+            record.disk = None;
+            record.traces = Traces::default();
+        }),
         Step::AwaitPhoneHome { instance, .. } => update(instance, state, |record| {
             if let Some(Fact::Phoned(said)) = fact {
                 record.phoned = Some(said.clone());
@@ -68,16 +71,29 @@ pub fn effects(
                 done.disk.clone_from(&so_far.disk);
                 done.phoned.clone_from(&so_far.phoned);
             }
-            vec![put(instance, &done)]
+            record_of(instance, &done)
         }
-        Step::Release { instance, node } => vec![
-            StateChange::Remove(instance.clone()),
-            StateChange::Unclaim {
-                node: node.clone(),
-                instance: instance.clone(),
-            },
-            StateChange::DropSecret(user_data_secret(instance)),
-        ],
+        Step::Release {
+            instance,
+            node,
+            then,
+        } => {
+            let mut changes = vec![
+                StateChange::Remove(instance.clone()),
+                StateChange::Unclaim {
+                    node: node.clone(),
+                    instance: instance.clone(),
+                },
+            ];
+            match then {
+                Afterwards::Gone => {
+                    changes.push(StateChange::DropSecret(user_data_secret(instance)));
+                }
+                // Sealed before the run began: the deployment that follows reads it.
+                Afterwards::Deployed => {}
+            }
+            changes
+        }
         Step::CheckImage { .. }
         | Step::BootDeploy { .. }
         | Step::PowerOff { .. }
@@ -88,6 +104,15 @@ pub fn effects(
         | Step::Reboot { .. }
         | Step::RemoveBoot { .. } => Vec::new(),
     }
+}
+
+/// The record as it is to be. User data that is not declared any more is not kept: the next deployment would hand it out.
+fn record_of(instance: &Addr, record: &InstanceRecord) -> Vec<StateChange> {
+    let mut changes = vec![put(instance, record)];
+    if record.desired.user_data.is_none() {
+        changes.push(StateChange::DropSecret(user_data_secret(instance)));
+    }
+    changes
 }
 
 fn put(instance: &Addr, record: &InstanceRecord) -> StateChange {

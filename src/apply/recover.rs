@@ -70,7 +70,7 @@ pub fn verdict(step: &Step, seen: Option<&PowerSeen>) -> Verdict {
         Step::Record { .. } | Step::Forget { .. } | Step::Finish { .. } | Step::Release { .. } => {
             Verdict::NotDone("state does not have it")
         }
-        Step::Claim { .. } => Verdict::NotDone("a claim is taken again by its own instance"),
+        Step::Claim { .. } => Verdict::NotDone("state does not have it; the claim is given back"),
         Step::CheckImage { .. } | Step::AwaitRamdisk { .. } | Step::AwaitPhoneHome { .. } => {
             Verdict::NotDone("it only waits or reads")
         }
@@ -105,6 +105,21 @@ pub fn changes(
 ) -> Vec<StateChange> {
     match verdict {
         Verdict::Done => lifecycle::effects(&step.step, None, state),
-        Verdict::NotDone(_) | Verdict::DoOver(_) | Verdict::Unknown(_) => Vec::new(),
+        Verdict::NotDone(_) | Verdict::DoOver(_) | Verdict::Unknown(_) => {
+            give_back_claim(&step.step, state).into_iter().collect()
+        }
     }
+}
+
+/// A claim is in the store before its step's end is. Without a record that goes with it, it would hold the node for an instance
+/// that the next plan may put elsewhere, or not know at all.
+fn give_back_claim(step: &Step, state: &BTreeMap<Addr, Resource>) -> Option<StateChange> {
+    let Step::Claim { instance, node, .. } = step else {
+        return None;
+    };
+    let record = state.get(instance).and_then(Resource::as_instance);
+    (record.map(|r| &r.node) != Some(node)).then(|| StateChange::Unclaim {
+        node: node.clone(),
+        instance: instance.clone(),
+    })
 }

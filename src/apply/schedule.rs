@@ -36,7 +36,8 @@ pub struct Schedule<'p> {
     /// Ready steps, most urgent first.
     ready: BTreeSet<(std::cmp::Reverse<usize>, usize)>,
     site_of: BTreeMap<&'p Addr, &'p Addr>,
-    used: BTreeMap<(&'p Addr, Resource), u32>,
+    /// Nodes whose site no step names share the budget of `None`.
+    used: BTreeMap<(Option<&'p Addr>, Resource), u32>,
     /// Nodes that hold a boot permit: from power-on to the ramdisk's first word.
     booting: BTreeSet<&'p Addr>,
     open: usize,
@@ -209,10 +210,8 @@ impl<'p> Schedule<'p> {
             (Lane::Boot, _) if self.booting.contains(node) => return true,
             (Lane::Boot, _) => Resource::Boot,
         };
-        let Some(site) = self.site_of.get(node).copied() else {
-            return true;
-        };
-        let budget = self.plan.budgets.get(site);
+        let site = self.site_of.get(node).copied();
+        let budget = site.and_then(|site| self.plan.budgets.get(site));
         let limit = match resource {
             Resource::Write => budget.map_or(WRITES_DEFAULT, |b| b.writes),
             Resource::Boot => budget.map_or(BOOTS_DEFAULT, |b| b.boots),
@@ -231,9 +230,7 @@ impl<'p> Schedule<'p> {
     fn give_back(&mut self, at: usize, good: bool) {
         let step = &self.plan.steps[at];
         let Some(node) = &step.node else { return };
-        let Some(site) = self.site_of.get(node).copied() else {
-            return;
-        };
+        let site = self.site_of.get(node).copied();
         let resource = match step.step.lane() {
             Lane::Free => return,
             Lane::Write => Resource::Write,

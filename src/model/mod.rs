@@ -19,5 +19,5 @@ pub use instance::{AddressRequest, Erase, ExistingData, Instance, PowerState};
 pub use network::{DhcpRange, Network};
 pub use node::{Arch, Firmware, Nic, Node, PowerConfig, RootDevice};
 pub use observed::{Observed, PowerSeen};
-pub use recorded::{InstancePhase, InstanceRecord, Recorded, Resource};
+pub use recorded::{Ground, InstancePhase, InstanceRecord, Recorded, Resource, Traces};
 pub use site::{BiosLoader, DhcpMode, Limits, Site};

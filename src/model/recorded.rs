@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Flavor, Image, ImageFacts, Instance, Network, Nic, Node, Site};
+use super::{
+    BiosLoader, Firmware, Flavor, Image, ImageFacts, Instance, Network, Nic, Node, RootDevice, Site,
+};
 use crate::ids::{Addr, Kind};
 use crate::units::{Mac, TableId};
 
@@ -69,6 +71,7 @@ pub struct InstanceRecord {
     pub image: Image,
     pub image_facts: ImageFacts,
     pub node: Addr,
+    pub ground: Ground,
     /// The MACs of the node's PXE NICs, whose boot files belong to this instance.
     pub macs: Vec<Mac>,
     /// What each request of `desired.addresses` got, in the same order.
@@ -76,8 +79,81 @@ pub struct InstanceRecord {
     pub phase: InstancePhase,
     /// The disk that was written: serial and size in bytes; `None` before the first write.
     pub disk: Option<WrittenDisk>,
+    #[serde(default, skip_serializing_if = "Traces::is_none")]
+    pub traces: Traces,
     /// What the system said when it phoned home.
     pub phoned: Option<Phoned>,
+}
+
+/// What an instance was given by the node and the site it stands on. It is kept with the instance, not read from the node's
+/// own record: a run that stops after recording the node must not make the instance look as if it had followed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ground {
+    pub firmware: Firmware,
+    pub root_device: RootDevice,
+    pub site: Addr,
+    pub server: Ipv4Addr,
+    pub http_port: u16,
+    pub bios_loader: BiosLoader,
+}
+
+impl Ground {
+    pub fn of(node: &Node, site: &Site) -> Ground {
+        let Node {
+            site: site_addr,
+            firmware,
+            root_device,
+            // Placement asks for these; the BMC is asked by whoever acts; the console is not the instance's.
+            arch: _,
+            cpus: _,
+            memory_mb: _,
+            local_gb: _,
+            labels: _,
+            power: _,
+            console_port: _,
+            maintenance: _,
+        } = node;
+        let Site {
+            address,
+            http_port,
+            bios_loader,
+            // The network decides NICs and addresses; the rest is the deployment's, not the instance's.
+            network: _,
+            dhcp: _,
+            ramdisk: _,
+            kernel_args: _,
+            limits: _,
+        } = site;
+        Ground {
+            firmware: *firmware,
+            root_device: root_device.clone(),
+            site: site_addr.clone(),
+            server: *address,
+            http_port: *http_port,
+            bios_loader: *bios_loader,
+        }
+    }
+}
+
+/// What deployments of this instance have left, or may have left, on the disk of its node before the present one has written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traces {
+    /// Partition tables they wrote or set out to write: these may be overwritten.
+    pub tables: Vec<TableId>,
+    /// The disk itself, when one of them came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<WrittenDisk>,
+    /// GiB of the ephemeral partition that is there as an earlier deployment made it; 0 means none.
+    pub ephemeral_gb: u64,
+}
+
+impl Traces {
+    /// Enough for a deployment that is tried again and again; older tables have been overwritten by then.
+    pub const TABLES_MAX: usize = 16;
+
+    fn is_none(&self) -> bool {
+        *self == Traces::default()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -127,9 +127,24 @@ fn unique_addresses(fleet: &Fleet, found: &mut Vec<Diagnostic>) {
             ips.add(fleet, gateway, addr, "gateway", found);
         }
     }
+    // Several BMCs may share an address behind different ports; no instance may share one with any.
+    let mut bmcs = BTreeMap::new();
+    for (addr, node) in &fleet.nodes {
+        bmcs.entry(node.power.endpoint().address).or_insert(addr);
+    }
     for (addr, instance) in &fleet.instances {
         for ip in instance.addresses.iter().filter_map(|r| r.ip) {
             ips.add(fleet, ip, addr, "address.ip", found);
+            if let Some(node) = bmcs.get(&ip) {
+                let message = format!("address {ip} is used by both the BMC of {node} and {addr}");
+                let mut d = Diagnostic::error("E0504", message)
+                    .help("an address belongs to one machine: correct one of them");
+                d = at(d, fleet, addr, "address.ip", &format!("again for {addr}"));
+                if let Some(place) = span(fleet, node, "power.address") {
+                    d = d.also(place, format!("first for {node}"));
+                }
+                found.push(d);
+            }
         }
         names.add(fleet, instance.hostname.clone(), addr, "hostname", found);
     }

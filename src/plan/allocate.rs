@@ -16,6 +16,13 @@ pub fn allocate(fleet: &Fleet, recorded: &Recorded) -> (Addresses, Vec<Diagnosti
     for site in fleet.sites.values() {
         taken.entry(&site.network).or_default().insert(site.address);
     }
+    // What the network's own machines have: BMCs often live beside the nodes, name servers always do somewhere.
+    for (addr, network) in &fleet.networks {
+        let bmcs = fleet.nodes.values().map(|n| n.power.endpoint().address);
+        let others = network.dns.iter().copied().chain(bmcs);
+        let inside = others.filter(|ip| network.cidr.contains(ip));
+        taken.entry(addr).or_default().extend(inside);
+    }
     for instance in fleet.instances.values() {
         for request in &instance.addresses {
             taken

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{AttributeChange, Risk};
-use crate::model::{Flavor, Image, ImageFacts, Instance, InstanceRecord, Node};
+use crate::model::{Flavor, Ground, Image, ImageFacts, Instance, InstanceRecord};
 
 /// What one difference asks for, beyond being recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,21 +223,15 @@ pub fn image_needs(before: (&Image, &ImageFacts), after: (&Image, &ImageFacts)) 
     needs
 }
 
-/// What a change of the node under an instance asks of the instance.
-pub fn node_needs(before: &Node, after: &Node) -> Vec<Need> {
-    let Node {
+/// What a change of the node or the site under an instance asks of the instance.
+pub fn ground_needs(before: &Ground, after: &Ground) -> Vec<Need> {
+    let Ground {
         firmware,
         root_device,
-        // Placement, the BMC's address and names: nothing on the disk depends on them.
-        site: _,
-        arch: _,
-        cpus: _,
-        memory_mb: _,
-        local_gb: _,
-        labels: _,
-        power: _,
-        console_port: _,
-        maintenance: _,
+        site,
+        server,
+        http_port,
+        bios_loader,
     } = after;
     let mut needs = Vec::new();
     let mut redeploy = |name: &str| {
@@ -253,6 +247,22 @@ pub fn node_needs(before: &Node, after: &Node) -> Vec<Need> {
     }
     if *root_device != before.root_device {
         redeploy("root_device");
+    }
+    let place = (site, server, http_port, bios_loader);
+    let was = (
+        &before.site,
+        &before.server,
+        &before.http_port,
+        &before.bios_loader,
+    );
+    if place != was {
+        needs.push(Need {
+            attribute: "node",
+            risk: Risk::InPlace,
+            reason: "the site it boots from changed: boot files are written anew (pending reboot)"
+                .to_owned(),
+            what: Effect::BootFiles,
+        });
     }
     needs
 }

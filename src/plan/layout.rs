@@ -61,6 +61,8 @@ pub enum Layout {
 /// Enough for keys and user data; a FAT file system of it is written in one go.
 pub const CONFIG_DRIVE_BYTES: u64 = 8 * MIB;
 const LEAD_IN: u64 = MIB;
+/// An MBR counts sectors of 512 bytes with 32 bits (row G1).
+pub const MBR_BYTES_MAX: u64 = (u32::MAX as u64) * 512;
 /// Room for the GPT's backup at the end of the disk.
 const TAIL: u64 = MIB;
 

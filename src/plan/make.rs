@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256 as Hasher};
 
 use super::diff::{self, Effect, Need};
 use super::place::{Placed, place};
+use super::step::Afterwards;
 use super::steps::{self, Builder, Context, InPlace, Place};
 use super::{
     Action, AttributeChange, Budget, Change, MadeFrom, Plan, Risk, Step, StepId, allocate, graph,
@@ -15,8 +16,8 @@ use super::{
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ids::{Addr, Kind};
 use crate::model::{
-    Erase, Fleet, ImageFacts, ImageType, InstancePhase, InstanceRecord, Node, Observed, PowerSeen,
-    PowerState, Recorded, Resource, rules,
+    Erase, Fleet, Ground, ImageFacts, ImageType, InstancePhase, InstanceRecord, Node, Observed,
+    PowerSeen, PowerState, Recorded, Resource, Traces, rules,
 };
 use crate::units::Sha256;
 
@@ -180,27 +181,36 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// Instances so that what `depends_on` names comes first. A loop is left to `graph::order` to report.
-    fn in_dependency_order(&self) -> Vec<Addr> {
+    /// Instances so that what `depends_on` names comes first. The configuration refuses loops; a fleet from elsewhere may
+    /// have one, and then there is no such order.
+    fn in_dependency_order(&mut self) -> Vec<Addr> {
         let mut done: BTreeSet<&Addr> = BTreeSet::new();
         let mut out = Vec::new();
+        let mut knot: Option<Vec<&Addr>> = None;
         for start in self.fleet.instances.keys() {
             let mut stack = vec![(start, false)];
-            let mut seen: BTreeSet<&Addr> = BTreeSet::new();
+            // Those whose dependencies are being put in order, outermost first.
+            let mut open: Vec<&Addr> = Vec::new();
             while let Some((addr, ready)) = stack.pop() {
+                if ready {
+                    open.pop();
+                    done.insert(addr);
+                    out.push(addr.clone());
+                    continue;
+                }
                 if done.contains(addr) {
                     continue;
                 }
+                if let Some(at) = open.iter().position(|o| *o == addr) {
+                    knot.get_or_insert_with(|| open[at..].to_vec());
+                    continue;
+                }
+                open.push(addr);
                 let before = self
                     .fleet
                     .depends_on
                     .get(addr)
                     .map_or(&[][..], Vec::as_slice);
-                if ready || before.is_empty() || !seen.insert(addr) {
-                    done.insert(addr);
-                    out.push(addr.clone());
-                    continue;
-                }
                 stack.push((addr, true));
                 let instances = before
                     .iter()
@@ -208,18 +218,25 @@ impl<'a> Maker<'a> {
                 stack.extend(instances.map(|a| (a, false)));
             }
         }
+        if let Some(knot) = knot {
+            let names: Vec<String> = knot.iter().map(ToString::to_string).collect();
+            self.circle(&names.join(" -> "));
+        }
         out
+    }
+
+    fn circle(&mut self, members: &str) {
+        self.diagnostics.push(
+            Diagnostic::error("E0606", format!("depends_on goes in a circle: {members}"))
+                .help("take one of these dependencies away"),
+        );
     }
 
     fn destroy(&mut self, addr: &Addr, record: &InstanceRecord) {
         let moved = self.placed.get(addr);
-        let guarded = record.desired.prevent_destroy
-            || self
-                .fleet
-                .instances
-                .get(addr)
-                .is_some_and(|i| i.prevent_destroy);
-        if guarded {
+        // What is declared counts for `destroy` too, and before it has ever been applied.
+        let declared = self.input.fleet.instances.get(addr);
+        if record.desired.prevent_destroy || declared.is_some_and(|i| i.prevent_destroy) {
             self.prevented(
                 addr,
                 if moved.is_some() {
@@ -246,7 +263,11 @@ impl<'a> Maker<'a> {
             .copied()
             .into_iter()
             .collect();
-        let ids = steps::destroy(&mut self.builder, addr, place, record, after);
+        let then = match moved {
+            Some(_) => Afterwards::Deployed,
+            None => Afterwards::Gone,
+        };
+        let ids = steps::destroy(&mut self.builder, addr, place, record, then, after);
         let Some(last) = ids.last().copied() else {
             return;
         };
@@ -257,11 +278,7 @@ impl<'a> Maker<'a> {
             return;
         }
         let disk = disk_name(place.node, record);
-        let mut reasons = match record.desired.erase {
-            Erase::None => vec!["the disk is left as it is (erase = none)".to_owned()],
-            Erase::Metadata => vec!["partition tables are erased".to_owned()],
-            Erase::Zero => vec!["every byte of the disk is zeroed".to_owned()],
-        };
+        let mut reasons = vec![format!("the disk {}", fate(record))];
         reasons.extend(phase_reason(&record.phase));
         let (attributes, unchanged) = diff::attributes(Some(&diff::instance_view(record)), None);
         self.changes.push(Change {
@@ -283,7 +300,7 @@ impl<'a> Maker<'a> {
             format!("{addr} would be {what}, and its lifecycle says prevent_destroy"),
         )
         .help("take prevent_destroy away in a change of its own, or undo what asks for this");
-        let d = match self.fleet.origins.get(addr) {
+        let d = match self.input.fleet.origins.get(addr) {
             Some(origin) => d.at(
                 origin.attribute("lifecycle.prevent_destroy"),
                 "protected here",
@@ -294,7 +311,7 @@ impl<'a> Maker<'a> {
     }
 
     fn instance(&mut self, addr: &Addr) {
-        let Some(record) = self.desired_record(addr) else {
+        let Some(mut record) = self.desired_record(addr) else {
             return;
         };
         let Some(place) = self.declared_place(&record.node) else {
@@ -322,13 +339,17 @@ impl<'a> Maker<'a> {
                     .or_else(|| self.recorded_by.get(other)),
             );
         }
-        let decision = self.decide(addr, before, &record, place);
-        let Some(decision) = decision else { return };
+        let Some(decision) = self.decide(addr, before, &record) else {
+            return;
+        };
         if matches!(decision.action, Action::Redeploy) && record.desired.prevent_destroy {
             self.prevented(addr, "written anew");
             return;
         }
+        let mut disk = None;
         if matches!(decision.work, Work::Deploy) {
+            record.traces = traces(before, &record);
+            disk = Some(disk_name(place.node, &record));
             self.image_check(&record);
         }
         let ctx = Context {
@@ -350,9 +371,22 @@ impl<'a> Maker<'a> {
             self.finished_by.insert(addr.clone(), *last);
         }
         let mut all = Vec::new();
+        let mut reasons = decision.reasons;
+        if matches!(decision.work, Work::Deploy) && steps::keeps_ephemeral(&record) {
+            reasons.push("the ephemeral partition is kept (preserve_ephemeral)".to_owned());
+        }
         if decision.action == Action::Replace
             && let Some(last) = self.released_by.get(addr)
         {
+            if let Some((was, left)) = before.zip(before.and_then(|b| self.recorded_place(&b.node)))
+            {
+                let disk = disk_name(left.node, was);
+                reasons.push(format!(
+                    "the disk it leaves on {} ({disk}) {}",
+                    left.addr,
+                    fate(was)
+                ));
+            }
             all.extend(
                 self.builder
                     .steps
@@ -362,14 +396,13 @@ impl<'a> Maker<'a> {
             );
         }
         all.extend(ids);
-        let disk = matches!(decision.work, Work::Deploy).then(|| disk_name(place.node, &record));
         self.changes.push(Change {
             addr: addr.clone(),
             action: decision.action,
             risk: decision.risk,
             node: Some(record.node.clone()),
             disk,
-            reasons: decision.reasons,
+            reasons,
             attributes: decision.attributes,
             unchanged: decision.unchanged,
             steps: all,
@@ -381,7 +414,6 @@ impl<'a> Maker<'a> {
         addr: &Addr,
         before: Option<&InstanceRecord>,
         record: &InstanceRecord,
-        place: Place<'_>,
     ) -> Option<Decision> {
         let view = diff::instance_view(record);
         let before_view = before.map(diff::instance_view);
@@ -412,7 +444,7 @@ impl<'a> Maker<'a> {
                 Work::Deploy,
             );
         }
-        let needs = self.needs(before, record, place);
+        let needs = self.needs(before, record);
         let strongest = needs.iter().map(|n| n.what).max();
         let mut reasons: Vec<String> = needs.iter().map(|n| n.reason.clone()).collect();
         match &before.phase {
@@ -451,6 +483,11 @@ impl<'a> Maker<'a> {
         if attributes.is_empty() && needs.is_empty() && drift.is_none() && unfinished == *before {
             return None;
         }
+        if attributes.is_empty() && reasons.is_empty() {
+            reasons.push(
+                "what state keeps of its flavor, image or node is brought up to date".to_owned(),
+            );
+        }
         let risk = if work.power {
             Risk::Reboots
         } else {
@@ -459,21 +496,14 @@ impl<'a> Maker<'a> {
         make(Action::Update, risk, reasons, Work::InPlace(work))
     }
 
-    fn needs(
-        &self,
-        before: &InstanceRecord,
-        record: &InstanceRecord,
-        place: Place<'_>,
-    ) -> Vec<Need> {
+    fn needs(&self, before: &InstanceRecord, record: &InstanceRecord) -> Vec<Need> {
         let mut needs = diff::instance_needs(&before.desired, &record.desired);
         needs.extend(diff::flavor_needs(&before.flavor, &record.flavor));
         needs.extend(diff::image_needs(
             (&before.image, &before.image_facts),
             (&record.image, &record.image_facts),
         ));
-        if let Some(Resource::Node(was)) = self.input.recorded.resources.get(&record.node) {
-            needs.extend(diff::node_needs(was, place.node));
-        }
+        needs.extend(diff::ground_needs(&before.ground, &record.ground));
         if before.macs != record.macs || before.addresses != record.addresses {
             needs.push(Need {
                 attribute: "addresses",
@@ -524,27 +554,33 @@ impl<'a> Maker<'a> {
     fn desired_record(&self, addr: &Addr) -> Option<InstanceRecord> {
         let desired = self.fleet.instances.get(addr)?;
         let node = &self.placed.get(addr)?.node;
+        let declared = self.fleet.nodes.get(node)?;
         let before = match self.input.recorded.resources.get(addr) {
             Some(Resource::Instance(before)) if before.node == *node => Some(before),
             _ => None,
         };
-        let site = &self.fleet.sites.get(&self.fleet.nodes.get(node)?.site)?;
+        let site = self.fleet.sites.get(&declared.site)?;
         let macs = self
             .fleet
             .nics_of(node)
             .filter(|(_, nic)| nic.pxe && nic.network == site.network)
             .map(|(_, nic)| nic.mac)
             .collect();
+        let ground = Ground::of(declared, site);
+        // A node that was given another root device has nothing of the instance on it.
+        let same_disk = before.filter(|b| b.ground.root_device == ground.root_device);
         Some(InstanceRecord {
             desired: desired.clone(),
             flavor: self.fleet.flavors.get(&desired.flavor)?.clone(),
             image: self.fleet.images.get(&desired.image)?.clone(),
             image_facts: self.input.facts.get(&desired.image)?.clone(),
             node: node.clone(),
+            ground,
             macs,
             addresses: self.addresses.get(addr)?.clone(),
             phase: steps::phase_of(desired.power_state),
-            disk: before.and_then(|b| b.disk.clone()),
+            disk: same_disk.and_then(|b| b.disk.clone()),
+            traces: before.map(|b| b.traces.clone()).unwrap_or_default(),
             phoned: before.and_then(|b| b.phoned.clone()),
         })
     }
@@ -583,7 +619,6 @@ impl<'a> Maker<'a> {
 
     /// Resources that state has and the configuration has not, after all instances that used them.
     fn forget(&mut self) {
-        let releases: Vec<StepId> = self.released_by.values().copied().collect();
         let mut gone: Vec<(&Addr, &Resource)> = self
             .input
             .recorded
@@ -593,8 +628,13 @@ impl<'a> Maker<'a> {
             .collect();
         gone.sort_by_key(|(addr, _)| std::cmp::Reverse(addr.kind));
         for (addr, resource) in gone {
+            if self.input.fleet.prevent_destroy.contains(addr) {
+                self.prevented(addr, "forgotten");
+                continue;
+            }
             let step = Step::Forget { addr: addr.clone() };
-            let id = self.builder.push(addr, None, step, &releases, 60);
+            let after = self.users_of(addr, resource);
+            let id = self.builder.push(addr, None, step, &after, 60);
             let (attributes, unchanged) = resource_attributes(Some(resource), None);
             self.changes.push(Change {
                 addr: addr.clone(),
@@ -608,6 +648,28 @@ impl<'a> Maker<'a> {
                 steps: vec![id],
             });
         }
+    }
+
+    /// The ends of destructions that need what is forgotten, should they have to be tried again: the node, its site and that
+    /// site's network. An instance's own record holds its flavor and image.
+    fn users_of(&self, gone: &Addr, resource: &Resource) -> Vec<StepId> {
+        let recorded = &self.input.recorded.resources;
+        let uses = |node_addr: &Addr| {
+            let node = recorded.get(node_addr).and_then(Resource::as_node);
+            let site = node.and_then(|n| recorded.get(&n.site)?.as_site());
+            match resource {
+                Resource::Node(_) => node_addr == gone,
+                Resource::Nic(nic) => *node_addr == nic.node,
+                Resource::Site(_) => node.is_some_and(|n| n.site == *gone),
+                Resource::Network(_) => site.is_some_and(|s| s.network == *gone),
+                Resource::Flavor(_) | Resource::Image(_) | Resource::Instance(_) => false,
+            }
+        };
+        self.vacated
+            .iter()
+            .filter(|(node, _)| uses(node))
+            .map(|(_, last)| *last)
+            .collect()
     }
 
     fn declares(&self, addr: &Addr) -> bool {
@@ -631,11 +693,7 @@ impl<'a> Maker<'a> {
             Ok(ordered) => ordered,
             Err(knot) => {
                 let names: BTreeSet<String> = knot.iter().map(|s| s.subject.to_string()).collect();
-                let loop_text = names.into_iter().collect::<Vec<_>>().join(" -> ");
-                self.diagnostics.push(
-                    Diagnostic::error("E0606", format!("depends_on goes in a circle: {loop_text}"))
-                        .help("take one of these dependencies away"),
-                );
+                self.circle(&names.into_iter().collect::<Vec<_>>().join(" -> "));
                 return Err(self.diagnostics);
             }
         };
@@ -688,7 +746,8 @@ impl<'a> Maker<'a> {
             warnings: self.diagnostics.iter().map(|d| d.message.clone()).collect(),
         };
         plan.warnings.extend(network_boot_warning(&plan));
-        for (node, seen) in &plan.reads {
+        // A node that is not touched is spoken of too: not knowing is not the same as nothing to do.
+        for (node, seen) in &self.input.observed.power {
             if let PowerSeen::Unknown(why) = seen {
                 plan.warnings
                     .push(format!("power of {node} is unknown: {why}"));
@@ -757,6 +816,47 @@ fn existing_data(record: &InstanceRecord) -> String {
         }
         crate::model::ExistingData::Overwrite => {
             "whatever the disk holds is overwritten (on_existing_data = overwrite)".to_owned()
+        }
+    }
+}
+
+/// What the deployments before this one have left on the disk it is to write. Nothing is known of a disk that `root_device`
+/// has not named before.
+fn traces(before: Option<&InstanceRecord>, record: &InstanceRecord) -> Traces {
+    let Some(before) = before
+        .filter(|b| b.node == record.node && b.ground.root_device == record.ground.root_device)
+    else {
+        return Traces::default();
+    };
+    let has_ephemeral = |gb: u64| match before.image.kind {
+        ImageType::Partition => gb,
+        ImageType::Disk => 0,
+    };
+    match &before.disk {
+        Some(disk) => Traces {
+            tables: disk.table.into_iter().collect(),
+            disk: Some(disk.clone()),
+            ephemeral_gb: has_ephemeral(before.flavor.ephemeral_gb),
+        },
+        // It may have begun to write: what it did not mean to keep may be gone.
+        None => {
+            let kept = steps::keeps_ephemeral(before);
+            Traces {
+                ephemeral_gb: if kept { before.traces.ephemeral_gb } else { 0 },
+                ..before.traces.clone()
+            }
+        }
+    }
+}
+
+/// What becomes of the disk of an instance that leaves its node.
+fn fate(record: &InstanceRecord) -> &'static str {
+    match (steps::erasure(record), record.desired.erase) {
+        (Some((Erase::Zero, _)), _) => "is zeroed, every byte",
+        (Some((Erase::Metadata | Erase::None, _)), _) => "loses its partition tables",
+        (None, Erase::None) => "is left as it is (erase = none)",
+        (None, Erase::Metadata | Erase::Zero) => {
+            "is left as it is: there is nothing on it that is known to be the instance's"
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{layout, specs};
 use crate::diag::Diagnostic;
 use crate::ids::Addr;
-use crate::model::{Fleet, ImageFacts, ImageType, Instance, Node, Recorded, Resource};
+use crate::model::{Firmware, Fleet, ImageFacts, ImageType, Instance, Node, Recorded, Resource};
 use crate::units::{GIB, human_bytes};
 
 /// Where an instance goes.
@@ -183,6 +183,15 @@ impl<'a> Seats<'a> {
             return Err(why);
         }
         let mut needed = layout::bytes_needed(flavor);
+        if image.kind == ImageType::Partition
+            && node.firmware == Firmware::Bios
+            && needed > layout::MBR_BYTES_MAX
+        {
+            return Err(format!(
+                "boots by bios, whose partition table ends at 2 TiB, and the partitions of {} do not",
+                instance.flavor
+            ));
+        }
         if image.kind == ImageType::Disk {
             let image_size = self
                 .facts

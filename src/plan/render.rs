@@ -6,7 +6,8 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
-use super::{Action, AttributeChange, Change, Plan, Risk};
+use super::layout::Layout;
+use super::{Action, AttributeChange, Change, Plan, Risk, Step};
 use crate::diag::Color;
 
 /// How much is shown.
@@ -27,7 +28,12 @@ pub enum Steps {
 pub fn render(plan: &Plan, view: View) -> String {
     let mut out = String::new();
     if plan.is_empty() {
-        out.push_str("No changes. The machines are as the configuration says.\n");
+        out.push_str(if plan.warnings.is_empty() {
+            "No changes. The machines are as the configuration says.\n"
+        } else {
+            "No changes, as far as could be seen.\n"
+        });
+        warnings(&mut out, plan, view);
         return out;
     }
     out.push_str("bmctl will do the following:\n\n");
@@ -35,10 +41,14 @@ pub fn render(plan: &Plan, view: View) -> String {
         render_change(&mut out, plan, change, view);
     }
     summary(&mut out, plan, view);
+    warnings(&mut out, plan, view);
+    out
+}
+
+fn warnings(out: &mut String, plan: &Plan, view: View) {
     for warning in &plan.warnings {
         let _ = writeln!(out, "{} {warning}", paint(view.color, yellow(), "Warning:"));
     }
-    out
 }
 
 fn render_change(out: &mut String, plan: &Plan, change: &Change, view: View) {
@@ -80,8 +90,9 @@ fn render_change(out: &mut String, plan: &Plan, change: &Change, view: View) {
         );
     }
     if let Some(disk) = &change.disk {
-        let loses = match (change.action, erases(plan, change)) {
-            (Action::Delete, false) => "left as it is",
+        let loses = match (change.action, erases(plan, change), keeps(plan, change)) {
+            (Action::Delete, false, _) => "left as it is",
+            (_, _, true) => "ALL DATA LOST but for the ephemeral partition",
             _ => "ALL DATA LOST",
         };
         let what = paint(view.color, red(), loses);
@@ -111,12 +122,16 @@ fn erases(plan: &Plan, change: &Change) -> bool {
         .steps
         .iter()
         .filter_map(|id| plan.step(*id))
-        .any(|s| {
-            matches!(
-                s.step,
-                super::Step::EraseDisk { .. } | super::Step::WriteDisk(_)
-            )
-        })
+        .any(|s| matches!(s.step, Step::EraseDisk { .. } | Step::WriteDisk(_)))
+}
+
+/// Whether the write leaves a partition as it is.
+fn keeps(plan: &Plan, change: &Change) -> bool {
+    let mut steps = change.steps.iter().filter_map(|id| plan.step(*id));
+    steps.any(|s| {
+        matches!(&s.step, Step::WriteDisk(write)
+            if matches!(&write.layout, Layout::Partitions { partitions, .. } if partitions.iter().any(|p| p.keep)))
+    })
 }
 
 /// `steps: a > b > c`, folded at 100 columns.

@@ -260,11 +260,22 @@ pub enum Step {
         node: Addr,
         target: BootTarget,
     },
-    /// Addresses and the claim are free again; the instance is gone.
+    /// Addresses and the claim are free again; the instance is on this node no more.
     Release {
         instance: Addr,
         node: Addr,
+        then: Afterwards,
     },
+}
+
+/// What becomes of an instance that has left a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Afterwards {
+    /// Nothing: what state keeps for it is dropped.
+    Gone,
+    /// It is deployed on another node by the same plan, and needs what is sealed for it there.
+    Deployed,
 }
 
 /// What a step competes for.

@@ -7,15 +7,15 @@ use sha2::{Digest, Sha256};
 
 use super::layout::{self, Layout, Role};
 use super::step::{
-    Bmc, BootDevice, BootTarget, ConfigDrive, DiskTarget, InstanceBoot, InterfaceConfig,
-    Persistence, PlannedStep, Step, StepId, WriteDisk,
+    Afterwards, Bmc, BootDevice, BootTarget, ConfigDrive, DiskTarget, InstanceBoot,
+    InterfaceConfig, Persistence, PlannedStep, Step, StepId, WriteDisk,
 };
 use crate::ids::Addr;
 use crate::model::{
     Erase, Fleet, ImageType, InstancePhase, InstanceRecord, Network, Node, PowerConfig, PowerState,
-    Resource, Site,
+    Resource, Site, Traces,
 };
-use crate::units::{Iqn, Mac};
+use crate::units::{Iqn, Mac, TableId};
 
 /// Steps being gathered; their order is where they stand until `graph::order` has seen them.
 #[derive(Default)]
@@ -105,13 +105,14 @@ impl Place<'_> {
         }
     }
 
+    /// The disk to write to: the one that was written before, when there is one.
     fn disk(&self, record: &InstanceRecord) -> DiskTarget {
         let (size_min, size_max) = layout::size_range(self.node.local_gb);
         DiskTarget {
             root_device: self.node.root_device.clone(),
             size_min,
             size_max,
-            serial: record.disk.as_ref().map(|d| d.serial.clone()),
+            serial: record.traces.disk.as_ref().map(|d| d.serial.clone()),
         }
     }
 }
@@ -167,6 +168,15 @@ pub fn deploy(
     claimed.phase = InstancePhase::Deploying;
     claimed.disk = None;
     claimed.phoned = None;
+    let write = write_disk(ctx, instance, place, record);
+    // Known before the first byte: a run that dies between the table and the journal must not take it for somebody else's.
+    let traces = &mut claimed.traces;
+    traces.tables.extend(written_table(&write));
+    let surplus = traces.tables.len().saturating_sub(Traces::TABLES_MAX);
+    traces.tables.drain(..surplus);
+    let mut record = record.clone();
+    record.traces = traces.clone();
+    let record = &record;
     chain.then(
         Step::Claim {
             instance: instance.clone(),
@@ -179,10 +189,7 @@ pub fn deploy(
     if let Some(check) = ctx.image_checks.get(&record.desired.image) {
         chain.last.push(*check);
     }
-    chain.then(
-        Step::WriteDisk(Box::new(write_disk(ctx, instance, place, record))),
-        WRITE_LIMIT_S,
-    );
+    chain.then(Step::WriteDisk(Box::new(write)), WRITE_LIMIT_S);
     chain.then(
         Step::BootInstance {
             instance: instance.clone(),
@@ -304,6 +311,7 @@ pub fn destroy(
     instance: &Addr,
     place: Place<'_>,
     record: &InstanceRecord,
+    then: Afterwards,
     after: Vec<StepId>,
 ) -> Vec<StepId> {
     let limits = &place.site.limits;
@@ -325,14 +333,8 @@ pub fn destroy(
         },
         LOCAL_LIMIT_S,
     );
-    // A deployment that never wrote has nothing to erase.
-    let erase = match (record.desired.erase, &record.disk) {
-        (Erase::None, _) | (_, None) => None,
-        (mode @ (Erase::Metadata | Erase::Zero), Some(_)) => Some(mode),
-    };
-    if let Some(mode) = erase {
+    if let Some((mode, disk)) = erasure(record) {
         into_ramdisk(&mut chain, place, &target, &bmc);
-        let disk = place.disk(record);
         chain.then(
             Step::EraseDisk {
                 instance: instance.clone(),
@@ -355,10 +357,28 @@ pub fn destroy(
         Step::Release {
             instance: instance.clone(),
             node: node.clone(),
+            then,
         },
         LOCAL_LIMIT_S,
     );
     chain.ids
+}
+
+/// What is erased when the instance goes, and on which disk: the one that was written, whatever the node has been given
+/// since. A first deployment that did not come to the end of its write has nothing that is known to be its own.
+pub fn erasure(record: &InstanceRecord) -> Option<(Erase, DiskTarget)> {
+    let disk = record.disk.as_ref().or(record.traces.disk.as_ref())?;
+    let mode = match record.desired.erase {
+        Erase::None => return None,
+        mode @ (Erase::Metadata | Erase::Zero) => mode,
+    };
+    let target = DiskTarget {
+        root_device: record.ground.root_device.clone(),
+        size_min: disk.size,
+        size_max: disk.size,
+        serial: Some(disk.serial.clone()),
+    };
+    Some((mode, target))
 }
 
 /// Boot files, off, PXE once, on, and the ramdisk's first word.
@@ -499,14 +519,15 @@ fn write_disk(
         ImageType::Partition => {
             let mut layout =
                 layout::for_partition_image(&record.flavor, place.node.firmware, &seed);
-            keep_ephemeral(&mut layout, record);
+            if keeps_ephemeral(record) {
+                mark_kept(&mut layout);
+            }
             layout
         }
         ImageType::Disk => Layout::WholeDisk {
             config_drive_size: layout::CONFIG_DRIVE_BYTES,
         },
     };
-    let known_tables = record.disk.iter().filter_map(|d| d.table).collect();
     // `seed` makes a name of hex digits, so it is always a valid one; the fallback only satisfies the types.
     let iqn: Iqn = match format!("iqn.2026-11.org.bmctl:{id}").parse() {
         Ok(iqn) => iqn,
@@ -539,20 +560,32 @@ fn write_disk(
             interfaces: interfaces(ctx.fleet, place.addr, record),
         },
         existing: record.desired.on_existing_data,
-        known_tables,
+        known_tables: record.traces.tables.clone(),
         stall_s: place.site.limits.write_stall_s,
     }
 }
 
-/// Keeps the ephemeral partition when asked to and when this disk was written by us before.
-fn keep_ephemeral(layout: &mut Layout, record: &InstanceRecord) {
-    if let Layout::Partitions { partitions, .. } = layout
-        && record.desired.preserve_ephemeral
-        && record.disk.is_some()
-    {
+/// Whether the ephemeral partition survives the write: it was asked for, and is where the new layout has it (row P12). It
+/// comes first on the disk, so its size alone says where it is.
+pub fn keeps_ephemeral(record: &InstanceRecord) -> bool {
+    record.desired.preserve_ephemeral
+        && record.image.kind == ImageType::Partition
+        && record.flavor.ephemeral_gb > 0
+        && record.traces.ephemeral_gb == record.flavor.ephemeral_gb
+}
+
+fn mark_kept(layout: &mut Layout) {
+    if let Layout::Partitions { partitions, .. } = layout {
         for partition in partitions.iter_mut().filter(|p| p.role == Role::Ephemeral) {
             partition.keep = true;
         }
+    }
+}
+
+fn written_table(write: &WriteDisk) -> Option<TableId> {
+    match &write.layout {
+        Layout::Partitions { table, .. } => Some(*table),
+        Layout::WholeDisk { .. } => write.facts.table,
     }
 }
 

@@ -1,0 +1,520 @@
+//! The real program in directories of its own: exit codes, streams, files and their modes, and that no secret is in any of them.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::fleet::CANARY;
+
+const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+/// Two systems on three machines; `hunter2` is the password of every BMC and in the user data.
+const CONFIGURATION: &str = r##"
+variable "bmc_password" {
+  type      = string
+  sensitive = true
+}
+
+network "pxe" {
+  cidr = "10.99.0.0/24"
+}
+
+site "lab" {
+  network = network.pxe
+  address = "10.99.0.1"
+}
+
+flavor "small" {
+  cpus      = 1
+  memory_mb = 512
+  root_gb   = 1
+}
+
+image "part" {
+  type   = "partition"
+  source = "part.img"
+  kernel = "vmlinuz"
+  initrd = "initrd"
+}
+
+image "disk" {
+  type   = "disk"
+  source = "disk.img"
+}
+
+node "n" {
+  count     = 3
+  site      = site.lab
+  arch      = "x86_64"
+  cpus      = 2
+  memory_mb = 1024
+  local_gb  = 10
+  root_device { serial = "S${count.index}" }
+  power "ipmi" {
+    address  = "127.0.0.1"
+    port     = 60000 + count.index
+    user     = "admin"
+    password = var.bmc_password
+  }
+}
+
+nic "n" {
+  count   = 3
+  node    = node.n[count.index]
+  network = network.pxe
+  mac     = "52:54:00:00:00:0${count.index}"
+  pxe     = true
+}
+
+instance "web" {
+  flavor    = flavor.small
+  image     = image.part
+  user_data = "#cloud-config\npassword: ${var.bmc_password}\n"
+  address { network = network.pxe }
+}
+
+instance "db" {
+  flavor = flavor.small
+  image  = image.disk
+}
+"##;
+
+struct Place {
+    dir: TempDir,
+}
+
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Place {
+    fn empty() -> Place {
+        Place {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A configuration with its images, in the folder `fleet`.
+    fn new() -> Place {
+        let place = Place::empty();
+        let mut part = vec![0u8; 4096];
+        part[1024 + 0x38..][..2].copy_from_slice(&[0x53, 0xef]);
+        part[1024 + 0x68..][..16].copy_from_slice(&[9; 16]);
+        let mut disk = vec![0u8; 4096];
+        disk[440..444].copy_from_slice(&[1, 2, 3, 4]);
+        disk[446 + 4] = 0x83;
+        disk[446 + 8..][..8].copy_from_slice(&[1, 0, 0, 0, 7, 0, 0, 0]);
+        disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+        place.write("main.hcl", CONFIGURATION);
+        place.write("part.img", part);
+        place.write("disk.img", disk);
+        place.write("vmlinuz", "kernel");
+        place.write("initrd", "initrd");
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("fleet").join(name)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    /// Runs `bmctl -C fleet ...` without a terminal.
+    fn run(&self, args: &[&str]) -> Ended {
+        self.run_with(args, |_| {})
+    }
+
+    fn run_with(&self, args: &[&str], change: impl FnOnce(&mut Command)) -> Ended {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bmctl"));
+        command
+            .args(["-C", "fleet"])
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_clear()
+            .env("HOME", self.dir.path())
+            .env("BMCTL_KEY", KEY)
+            .env("BMCTL_VAR_bmc_password", CANARY)
+            .stdin(Stdio::null());
+        change(&mut command);
+        let output = command.output().unwrap();
+        let ended = Ended {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        };
+        for text in [&ended.out, &ended.err] {
+            assert!(!text.contains(CANARY), "{args:?} shows a secret:\n{text}");
+            assert!(
+                !text.contains('\x1b'),
+                "{args:?} writes escapes to a pipe:\n{text}"
+            );
+        }
+        ended
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    fn expect(self, code: i32) -> Ended {
+        assert_eq!(self.code, code, "out:\n{}\nerr:\n{}", self.out, self.err);
+        self
+    }
+}
+
+#[track_caller]
+fn contains(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in:\n{text}");
+    }
+}
+
+fn files_below(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, out);
+        }
+        out.push(path);
+    }
+}
+
+#[test]
+fn a_plan_is_text_json_or_a_file_and_its_exit_code_says_if_there_are_changes() {
+    let place = Place::new();
+    let plan = ["plan", "--refresh=false"];
+    let shown = place.run(&plan).expect(0);
+    contains(
+        &shown.out,
+        &["instance.web on", "Plan: 13 to create", "user_data"],
+    );
+    contains(
+        &shown.out,
+        &["(sensitive value)", "serial S0, 10 GiB: ALL DATA LOST"],
+    );
+    place
+        .run(&[&plan[..], &["--detailed-exitcode"]].concat())
+        .expect(2);
+
+    let json = place.run(&[&plan[..], &["--json"]].concat()).expect(0);
+    let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(value["changes"].as_array().unwrap().len(), 13);
+
+    place
+        .run(&[&plan[..], &["--out", "plan.json"]].concat())
+        .expect(0);
+    // `--out` is relative to where the command was started, as a shell's redirection is.
+    let file = place.dir.path().join("plan.json");
+    let bytes = std::fs::read(&file).unwrap();
+    assert_eq!(
+        std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(
+        serde_json::from_slice::<serde_json::Value>(&bytes).unwrap(),
+        value
+    );
+    let again = place.run(&["show", "plan.json"]).expect(0);
+    contains(&shown.out, &[&again.out]);
+
+    let text = String::from_utf8(bytes).unwrap();
+    std::fs::write(&file, text.replace("\"S0\"", "\"S9\"")).unwrap();
+    for command in [&["show", "plan.json"][..], &["apply", "plan.json"]] {
+        let refused = place.run(command).expect(1);
+        contains(&refused.err, &["plan.json", "changed after it was made"]);
+    }
+    std::fs::write(&file, text.replacen("\"format\": 1", "\"format\": 99", 1)).unwrap();
+    contains(
+        &place.run(&["show", "plan.json"]).expect(1).err,
+        &["format 1, found 99"],
+    );
+    std::fs::write(&file, "{").unwrap();
+    contains(
+        &place.run(&["show", "plan.json"]).expect(1).err,
+        &["not a plan file"],
+    );
+}
+
+#[test]
+fn a_simulated_apply_leaves_nothing_to_do_and_never_touches_the_real_state() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let done = place.run(&[&["apply"][..], &sim].concat()).expect(0);
+    contains(&done.out, &[" 0 failed, 0 blocked, 0 not started."]);
+    contains(&done.err, &["instance.web: write disk: done"]);
+    let rest = place.run(&[&["plan", "--detailed-exitcode"][..], &sim].concat());
+    contains(&rest.expect(0).out, &["No changes."]);
+    let real = place.run(&["plan", "--refresh=false", "--detailed-exitcode"]);
+    contains(&real.expect(2).out, &["Plan: 13 to create"]);
+    contains(&place.run(&["state", "list"]).expect(0).out, &[]);
+    assert_eq!(place.run(&["state", "list"]).expect(0).out, "");
+
+    let gone = place.run(&[&["destroy"][..], &sim].concat()).expect(0);
+    contains(&gone.out, &["13 to destroy", " 0 failed"]);
+    contains(
+        &place.run(&[&["destroy"][..], &sim].concat()).expect(0).out,
+        &["No changes."],
+    );
+}
+
+#[test]
+fn a_simulated_failure_is_told_and_the_next_apply_brings_it_to_its_end() {
+    let place = Place::new();
+    let failed = place
+        .run(&["apply", "--sim", "seed=1,write_fail=1"])
+        .expect(3);
+    contains(
+        &failed.err,
+        &["instance.web: write disk: FAILED", "simulated write error"],
+    );
+    contains(&failed.out, &[" 2 failed, 10 blocked, 0 not started."]);
+    let resumed = place.run(&["apply", "--sim", "seed=1"]).expect(0);
+    contains(&resumed.out, &["2 to resume", " 0 failed"]);
+}
+
+#[test]
+fn events_are_json_lines() {
+    let place = Place::new();
+    let done = place.run(&["apply", "--sim", "seed=7", "--json"]).expect(0);
+    let events: Vec<serde_json::Value> = done
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(events[0]["event"], "run_started");
+    let last = events.last().unwrap();
+    assert_eq!(
+        (&last["event"], &last["failed"]),
+        (&"run_finished".into(), &0.into())
+    );
+    let finished = events.iter().filter(|e| e["event"] == "step_finished");
+    assert_eq!(
+        finished.count() as u64,
+        events[0]["steps"].as_u64().unwrap()
+    );
+}
+
+#[test]
+fn nobody_is_asked_when_there_is_no_terminal() {
+    let place = Place::new();
+    let args = ["apply", "--refresh=false"];
+    let refused = place.run(&args).expect(6);
+    contains(
+        &refused.err,
+        &["standard input is not a terminal", "--auto-approve"],
+    );
+    assert_eq!(
+        place.run(&["state", "list"]).expect(0).out,
+        "",
+        "something was done"
+    );
+}
+
+#[test]
+fn wrong_usage_is_64_and_help_is_no_error() {
+    let place = Place::new();
+    for args in [
+        &["plan", "--no-such-flag"][..],
+        &["no-such-command"],
+        &["plan", "--sim", "loss=2"],
+        &["plan", "--var", "no-equals-sign"],
+        &[],
+    ] {
+        assert!(!place.run(args).expect(64).err.is_empty());
+    }
+    contains(
+        &place.run(&["--help"]).expect(0).out,
+        &["Exit codes: 0 done", "64 wrong usage"],
+    );
+    contains(&place.run(&["--version"]).expect(0).out, &["bmctl 0.1.0"]);
+}
+
+#[test]
+fn colour_is_for_terminals_unless_it_is_asked_for() {
+    let place = Place::new();
+    // `run` refuses escapes of its own accord; here both ways of saying no are said.
+    place.run_with(&["plan", "--refresh=false"], |c| {
+        c.env("NO_COLOR", "1").env("TERM", "xterm-256color");
+    });
+    place
+        .run(&["--color", "never", "plan", "--refresh=false"])
+        .expect(0);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bmctl"));
+    let always = command
+        .args([
+            "-C",
+            "fleet",
+            "--color",
+            "always",
+            "plan",
+            "--refresh=false",
+        ])
+        .current_dir(place.dir.path())
+        .env("BMCTL_KEY", KEY)
+        .env("BMCTL_VAR_bmc_password", CANARY)
+        .output()
+        .unwrap();
+    assert!(always.stdout.contains(&0x1b));
+}
+
+#[test]
+fn every_mistake_of_a_file_is_told_with_its_place() {
+    let place = Place::empty();
+    place.write(
+        "main.hcl",
+        "network \"n\" {\n  cidr = \"10.0.0.0/33\"\n}\n\nflavor \"f\" {\n  cpus = \"many\"\n  memory_mb = 1\n  root_gb = 1\n}\n\n\
+         instance \"i\" {\n  flavor = flavor.missing\n  image = image.missing\n}\n",
+    );
+    let told = place.run(&["validate"]).expect(1);
+    contains(
+        &told.err,
+        &["main.hcl:2:", "main.hcl:6:", "main.hcl:12:", "main.hcl:13:"],
+    );
+    let json = place.run(&["validate", "--json"]).expect(1);
+    let value: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(value["valid"], false);
+    let lines: Vec<u64> = value["diagnostics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| d["primary"]["line"].as_u64().unwrap())
+        .collect();
+    for line in [2, 6, 12, 13] {
+        assert!(lines.contains(&line), "{lines:?}");
+    }
+    contains(
+        &place.run(&["plan"]).expect(1).err,
+        &["main.hcl:2:", "main.hcl:13:"],
+    );
+}
+
+#[test]
+fn validate_accepts_what_is_right_and_leaves_nothing_behind() {
+    let place = Place::new();
+    contains(&place.run(&["validate"]).expect(0).out, &["valid"]);
+    let value: serde_json::Value =
+        serde_json::from_str(&place.run(&["validate", "--json"]).expect(0).out).unwrap();
+    assert_eq!(value["valid"], true);
+    assert!(!place.path(".bmctl").exists());
+    // Rules over the fleet are checked too, without images and without state.
+    place.write(
+        "more.hcl",
+        "flavor \"none\" {\n  cpus = 0\n  memory_mb = 1\n  root_gb = 1\n}\n",
+    );
+    contains(
+        &place.run(&["validate"]).expect(1).err,
+        &["E0510", "more.hcl:2:"],
+    );
+}
+
+#[test]
+fn a_missing_image_is_named_with_the_next_move() {
+    let place = Place::new();
+    std::fs::remove_file(place.path("vmlinuz")).unwrap();
+    let told = place.run(&["plan", "--refresh=false"]).expect(1);
+    contains(&told.err, &["image.part", "vmlinuz", "correct `source`"]);
+}
+
+#[test]
+fn a_missing_directory_a_missing_variable_and_a_wrong_key_are_errors() {
+    let place = Place::new();
+    let nowhere = Command::new(env!("CARGO_BIN_EXE_bmctl"))
+        .args(["-C", "nowhere", "plan"])
+        .current_dir(place.dir.path())
+        .env("BMCTL_KEY", KEY)
+        .output()
+        .unwrap();
+    assert_eq!(nowhere.status.code(), Some(1));
+    contains(&String::from_utf8_lossy(&nowhere.stderr), &["nowhere"]);
+    let unset = place.run_with(&["plan", "--refresh=false"], |c| {
+        c.env_remove("BMCTL_VAR_bmc_password");
+    });
+    contains(&unset.expect(1).err, &["bmc_password"]);
+    let short = place.run_with(&["plan", "--refresh=false"], |c| {
+        c.env("BMCTL_KEY", "abc");
+    });
+    contains(&short.expect(1).err, &["BMCTL_KEY", "64 hex digits"]);
+}
+
+/// State, sealed secrets, plans and journals: nobody else reads them, and no password is in them.
+#[test]
+fn what_is_written_is_closed_to_others_and_holds_no_secret() {
+    let place = Place::new();
+    place
+        .run(&["plan", "--refresh=false", "--out", "plan.json"])
+        .expect(0);
+    place.run(&["apply", "--sim", "seed=7"]).expect(0);
+    let state = place.path(".bmctl");
+    for dir in [&state, &state.join("sim")] {
+        assert_eq!(mode(dir), 0o700, "{}", dir.display());
+    }
+    for file in ["state.db", "sim/state.db", "sim/apply.lock"] {
+        assert_eq!(mode(&state.join(file)), 0o600, "{file}");
+    }
+    let mut all = Vec::new();
+    files_below(place.dir.path(), &mut all);
+    assert!(all.len() > 8);
+    for path in all.iter().filter(|p| p.is_file()) {
+        let bytes = std::fs::read(path).unwrap();
+        let found = bytes.windows(CANARY.len()).any(|w| w == CANARY.as_bytes());
+        assert!(!found, "{} holds a secret", path.display());
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn without_a_key_one_is_made_that_only_its_owner_reads() {
+    let place = Place::new();
+    let no_key = |c: &mut Command| {
+        c.env_remove("BMCTL_KEY");
+    };
+    place
+        .run_with(&["plan", "--refresh=false"], no_key)
+        .expect(0);
+    let key = place.dir.path().join(".config/bmctl/key");
+    assert_eq!(mode(&key), 0o600);
+    let first = std::fs::read(&key).unwrap();
+    place
+        .run_with(&["plan", "--refresh=false"], no_key)
+        .expect(0);
+    assert_eq!(std::fs::read(&key).unwrap(), first);
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    contains(
+        &place
+            .run_with(&["plan", "--refresh=false"], no_key)
+            .expect(1)
+            .err,
+        &["expected mode 0600", "chmod 600"],
+    );
+}
+
+#[test]
+fn a_saved_plan_is_refused_when_configuration_or_state_have_moved_on() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let plan = [&["plan", "--out", "plan.json"][..], &sim].concat();
+    place.run(&plan).expect(0);
+    let changed = CONFIGURATION.replace("root_gb   = 1", "root_gb   = 2");
+    place.write("main.hcl", &changed);
+    let apply = [&["apply", "plan.json"][..], &sim].concat();
+    contains(
+        &place.run(&apply).expect(5).err,
+        &["configuration is not the one"],
+    );
+    place.write("main.hcl", CONFIGURATION);
+    place.run(&apply).expect(0);
+    contains(
+        &place.run(&apply).expect(5).err,
+        &["the state has changed since the plan was made"],
+    );
+}

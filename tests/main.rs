@@ -1,0 +1,15 @@
+//! The quick tests, one binary. `cases` plans from text files, `engine` applies on the simulated rack, `cli` runs the real
+//! program, `layers` reads the source, `docs` reads the documents; `fleet` is what they share.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test may read files, and a surprise should end it"
+)]
+
+mod cases;
+mod cli;
+mod fleet;
+mod layers;
