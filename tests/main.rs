@@ -13,3 +13,5 @@ mod cases;
 mod cli;
 mod fleet;
 mod layers;
+mod peers;
+mod rack;
