@@ -15,7 +15,12 @@ struct Rack {
 
 impl Rack {
     fn up(firmware: &[&str]) -> Rack {
-        let rack = Rack { dir: tempfile::Builder::new().prefix("bmctl-rack-").tempdir().unwrap() };
+        let rack = Rack {
+            dir: tempfile::Builder::new()
+                .prefix("bmctl-rack-")
+                .tempdir()
+                .unwrap(),
+        };
         let nodes = firmware.len().to_string();
         let mut args = vec!["rack", "up", "--nodes", &nodes];
         for one in firmware {
@@ -26,11 +31,29 @@ impl Rack {
         let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rack-images");
         if !shared.join("images/disk.qcow2").exists() {
             let shared = shared.display().to_string();
-            must(Command::new(BMCTL).args(["-C", &shared, "rack", "images"]), &shared);
-            must(Command::new(BMCTL).args(["-C", &shared, "ramdisk", "build"]), &shared);
+            must(
+                Command::new(BMCTL).args(["-C", &shared, "rack", "images"]),
+                &shared,
+            );
+            must(
+                Command::new(BMCTL).args(["-C", &shared, "ramdisk", "build"]),
+                &shared,
+            );
         }
-        must(Command::new("cp").arg("-r").arg(shared.join("images")).arg(rack.path()), "cp");
-        must(Command::new("cp").arg("-r").arg(shared.join(".bmctl/ramdisk")).arg(rack.path().join(".bmctl/")), "cp");
+        must(
+            Command::new("cp")
+                .arg("-r")
+                .arg(shared.join("images"))
+                .arg(rack.path()),
+            "cp",
+        );
+        must(
+            Command::new("cp")
+                .arg("-r")
+                .arg(shared.join(".bmctl/ramdisk"))
+                .arg(rack.path().join(".bmctl/")),
+            "cp",
+        );
         rack
     }
 
@@ -40,7 +63,12 @@ impl Rack {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(BMCTL);
-        command.arg("-C").arg(self.path()).args(args).env("BMCTL_KEY", "5a".repeat(32)).stdin(Stdio::null());
+        command
+            .arg("-C")
+            .arg(self.path())
+            .args(args)
+            .env("BMCTL_KEY", "5a".repeat(32))
+            .stdin(Stdio::null());
         command
     }
 
@@ -63,7 +91,10 @@ impl Rack {
     fn edit_inventory(&self, from: &str, to: &str) {
         let file = self.path().join("rack.hcl");
         let text = std::fs::read_to_string(&file).unwrap();
-        assert!(text.contains(from), "{from} is not in the inventory:\n{text}");
+        assert!(
+            text.contains(from),
+            "{from} is not in the inventory:\n{text}"
+        );
         std::fs::write(file, text.replacen(from, to, 1)).unwrap();
     }
 
@@ -74,7 +105,10 @@ impl Rack {
     }
 
     fn plan_is_empty(&self) -> bool {
-        let output = self.inside(&["plan", "--detailed-exitcode"]).output().unwrap();
+        let output = self
+            .inside(&["plan", "--detailed-exitcode"])
+            .output()
+            .unwrap();
         match output.status.code() {
             Some(0) => true,
             Some(2) => false,
@@ -88,17 +122,37 @@ impl Rack {
     }
 
     fn disk(&self, node: &str) -> PathBuf {
-        let found = must(Command::new("find").arg(self.path().join(".bmctl/rack")).args(["-name", "disk*", "-path", &format!("*{node}*")]), "find");
-        PathBuf::from(found.lines().next().unwrap_or_else(|| panic!("no disk of {node}")))
+        let found = must(
+            Command::new("find")
+                .arg(self.path().join(".bmctl/rack"))
+                .args(["-name", "disk*", "-path", &format!("*{node}*")]),
+            "find",
+        );
+        PathBuf::from(
+            found
+                .lines()
+                .next()
+                .unwrap_or_else(|| panic!("no disk of {node}")),
+        )
     }
 
     fn consoles(&self) -> String {
         let mut out = String::new();
-        let found = must(Command::new("find").arg(self.path().join(".bmctl/rack")).args(["-name", "console.log"]), "find");
+        let found = must(
+            Command::new("find")
+                .arg(self.path().join(".bmctl/rack"))
+                .args(["-name", "console.log"]),
+            "find",
+        );
         for log in found.lines() {
-            let text = String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned();
+            let text =
+                String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned();
             let tail: Vec<&str> = text.lines().rev().take(25).collect();
-            let _ = writeln!(out, "--- {log}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            let _ = writeln!(
+                out,
+                "--- {log}\n{}",
+                tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
         }
         out
     }
@@ -116,7 +170,11 @@ impl Drop for Rack {
 }
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn must(command: &mut Command, what: &str) -> String {
@@ -183,7 +241,13 @@ instance "{name}" {{
 /// The first bytes where two files differ, by a program we did not write.
 fn same_bytes(a: &Path, a_skip: u64, b: &Path, b_skip: u64, len: u64) {
     let skip = format!("{a_skip}:{b_skip}");
-    must(Command::new("cmp").args(["-n", &len.to_string(), "-i", &skip]).arg(a).arg(b), "the disk differs from the image");
+    must(
+        Command::new("cmp")
+            .args(["-n", &len.to_string(), "-i", &skip])
+            .arg(a)
+            .arg(b),
+        "the disk differs from the image",
+    );
 }
 
 const MIB: u64 = 1024 * 1024;
@@ -194,7 +258,9 @@ fn the_disk_equals_the_image() {
     let rack = Rack::up(&["bios", "uefi"]);
     // Off right after the write, so that nothing but bmctl has written when the bytes are compared.
     let still = "power_state = \"off\"\n  wait_for_phone_home = false";
-    let config = base("") + &instance("part", "r1-01", "partition", still) + &instance("whole", "r1-02", "disk", still);
+    let config = base("")
+        + &instance("part", "r1-01", "partition", still)
+        + &instance("whole", "r1-02", "disk", still);
     rack.write(&config);
     let (code, text) = rack.apply();
     assert_eq!(code, 0, "{text}\n{}", rack.consoles());
@@ -204,16 +270,38 @@ fn the_disk_equals_the_image() {
         serde_json::from_str(&must(Command::new("sfdisk").arg("-J").arg(&disk), "sfdisk")).unwrap();
     let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
     assert_eq!(table["partitiontable"]["label"], "dos");
-    let kinds: Vec<&str> = partitions.iter().filter_map(|p| p["type"].as_str()).collect();
-    assert_eq!(kinds.first(), Some(&"82"), "swap first, root last (row G1): {table}");
+    let kinds: Vec<&str> = partitions
+        .iter()
+        .filter_map(|p| p["type"].as_str())
+        .collect();
+    assert_eq!(
+        kinds.first(),
+        Some(&"82"),
+        "swap first, root last (row G1): {table}"
+    );
     let root = partitions.last().unwrap();
-    assert_eq!((root["type"].as_str(), root["size"].as_u64()), (Some("83"), Some(1024 * MIB / 512)));
+    assert_eq!(
+        (root["type"].as_str(), root["size"].as_u64()),
+        (Some("83"), Some(1024 * MIB / 512))
+    );
     let image = rack.path().join("images/partition.img");
-    same_bytes(&disk, root["start"].as_u64().unwrap() * 512, &image, 0, image.metadata().unwrap().len());
+    same_bytes(
+        &disk,
+        root["start"].as_u64().unwrap() * 512,
+        &image,
+        0,
+        image.metadata().unwrap().len(),
+    );
 
     let (disk, image) = (rack.disk("r1-02"), rack.path().join("images/disk.img"));
     // The first MiB holds the table, which now spans the disk; the last one of the image was its backup.
-    same_bytes(&disk, MIB, &image, MIB, image.metadata().unwrap().len() - 2 * MIB);
+    same_bytes(
+        &disk,
+        MIB,
+        &image,
+        MIB,
+        image.metadata().unwrap().len() - 2 * MIB,
+    );
     must(Command::new("sgdisk").arg("-v").arg(&disk), "sgdisk -v");
 
     assert!(rack.plan_is_empty());
@@ -237,18 +325,40 @@ fn a_killed_apply_is_continued() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let started = lines.find(|l| l.as_ref().is_ok_and(|l| l.contains("step_started") && l.contains("write disk")));
-    assert!(started.is_some(), "the write never started: {}", rack.consoles());
+    let started = lines.find(|l| {
+        l.as_ref()
+            .is_ok_and(|l| l.contains("step_started") && l.contains("write disk"))
+    });
+    assert!(
+        started.is_some(),
+        "the write never started: {}",
+        rack.consoles()
+    );
     // The process itself, not `rack exec` around it: nobody gets to tidy up.
-    must(Command::new("pkill").args(["-KILL", "-f", &format!("^{BMCTL} -C {} apply", rack.path().display())]), "pkill");
+    must(
+        Command::new("pkill").args([
+            "-KILL",
+            "-f",
+            &format!("^{BMCTL} -C {} apply", rack.path().display()),
+        ]),
+        "pkill",
+    );
     let _ = child.wait();
 
     let (code, text) = rack.apply();
     assert_eq!(code, 0, "{text}\n{}", rack.consoles());
-    assert!(text.contains("recovery: ") && text.contains("write disk of an earlier run"), "{text}");
+    assert!(
+        text.contains("recovery: ") && text.contains("write disk of an earlier run"),
+        "{text}"
+    );
     let said = &rack.instances()["instance.web"]["phoned"];
     assert_eq!(said["hostname"], "web");
-    assert!(said["root"].as_str().is_some_and(|r| r.starts_with("/dev/")), "{said}");
+    assert!(
+        said["root"]
+            .as_str()
+            .is_some_and(|r| r.starts_with("/dev/")),
+        "{said}"
+    );
     assert!(rack.plan_is_empty());
 }
 
@@ -270,28 +380,53 @@ fn faults_are_named_and_cured() {
     let password = second.lines().find(|l| l.contains("password")).unwrap();
     let broken = inventory.replacen(
         &format!("node \"r1-02\"{second}"),
-        &format!("node \"r1-02\"{}", second.replacen(password, "    password = \"hunter2\"", 1)),
+        &format!(
+            "node \"r1-02\"{}",
+            second.replacen(password, "    password = \"hunter2\"", 1)
+        ),
         1,
     );
     std::fs::write(rack.path().join("rack.hcl"), &broken).unwrap();
     rack.edit_inventory("52:54:00:99:00:05", "52:54:00:99:00:55");
-    let fourth = inventory.split_once("node \"r1-04\"").unwrap().1.lines().find(|l| l.contains("local_gb")).unwrap().to_owned();
+    let fourth = inventory
+        .split_once("node \"r1-04\"")
+        .unwrap()
+        .1
+        .lines()
+        .find(|l| l.contains("local_gb"))
+        .unwrap()
+        .to_owned();
     let text = std::fs::read_to_string(rack.path().join("rack.hcl")).unwrap();
     let (head, tail) = text.split_once("node \"r1-04\"").unwrap();
     std::fs::write(
         rack.path().join("rack.hcl"),
-        format!("{head}node \"r1-04\"{}", tail.replacen(&fourth, "  local_gb = 8", 1)),
+        format!(
+            "{head}node \"r1-04\"{}",
+            tail.replacen(&fourth, "  local_gb = 8", 1)
+        ),
     )
     .unwrap();
     let record: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(rack.path().join(".bmctl/rack/rack.json")).unwrap()).unwrap();
-    let bmc = record["nodes"][2]["bmc"]["pid"].as_u64().unwrap().to_string();
+        serde_json::from_slice(&std::fs::read(rack.path().join(".bmctl/rack/rack.json")).unwrap())
+            .unwrap();
+    let bmc = record["nodes"][2]["bmc"]["pid"]
+        .as_u64()
+        .unwrap()
+        .to_string();
     must(Command::new("kill").args(["-STOP", &bmc]), "kill -STOP");
 
-    let mut child = rack.inside(&["apply", "--auto-approve"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = rack
+        .inside(&["apply", "--auto-approve"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let spoofed = spoof(&rack);
     let mut text = String::new();
-    for stream in [Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>, Box::new(child.stderr.take().unwrap())] {
+    for stream in [
+        Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,
+        Box::new(child.stderr.take().unwrap()),
+    ] {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let _ = writeln!(text, "{line}");
         }
@@ -305,16 +440,30 @@ fn faults_are_named_and_cured() {
         ("instance.small: write disk", "local_gb"),
         ("instance.lost: wait for ramdisk", "no end after 75 s"),
     ] {
-        assert!(text.lines().any(|l| l.contains(who) && l.contains(wanted)), "{who}{wanted}:\n{text}\n{}", rack.consoles());
+        assert!(
+            text.lines().any(|l| l.contains(who) && l.contains(wanted)),
+            "{who}{wanted}:\n{text}\n{}",
+            rack.consoles()
+        );
     }
-    assert!(!text.contains("hunter2"), "a password in the output:\n{text}");
-    assert_eq!(rack.instances()["instance.good"]["phase"]["phase"], "running", "{text}");
+    assert!(
+        !text.contains("hunter2"),
+        "a password in the output:\n{text}"
+    );
+    assert_eq!(
+        rack.instances()["instance.good"]["phase"]["phase"],
+        "running",
+        "{text}"
+    );
 
     must(Command::new("kill").args(["-CONT", &bmc]), "kill -CONT");
     std::fs::write(rack.path().join("rack.hcl"), &inventory).unwrap();
     let (code, text) = rack.apply();
     assert_eq!(code, 0, "{text}\n{}", rack.consoles());
-    assert!(!text.contains("instance.good"), "what was done is not done again:\n{text}");
+    assert!(
+        !text.contains("instance.good"),
+        "what was done is not done again:\n{text}"
+    );
     assert!(rack.plan_is_empty());
 }
 
@@ -322,8 +471,27 @@ fn faults_are_named_and_cured() {
 fn spoof(rack: &Rack) -> Vec<String> {
     let call = |path: &str, body: &str, headers: &[&str]| {
         let url = format!("http://10.99.0.1:8081{path}");
-        let mut args = vec!["rack", "exec", "--", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}"];
-        args.extend(["--retry", "60", "--retry-delay", "1", "--retry-connrefused", "--data-binary", body, &url]);
+        let mut args = vec![
+            "rack",
+            "exec",
+            "--",
+            "curl",
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+        ];
+        args.extend([
+            "--retry",
+            "60",
+            "--retry-delay",
+            "1",
+            "--retry-connrefused",
+            "--data-binary",
+            body,
+            &url,
+        ]);
         for header in headers {
             args.extend(["-H", header]);
         }
@@ -337,7 +505,11 @@ fn spoof(rack: &Rack) -> Vec<String> {
     vec![
         call("/v1/deploy/exchange", &exchange, &[]),
         call("/v1/deploy/exchange", "what\n", &[]),
-        call("/v1/deploy/ready", "address\t10.99.0.99\n", &["X-Bmctl-Mac: 52:54:00:99:00:01", "X-Bmctl-Seq: 1", &tag]),
+        call(
+            "/v1/deploy/ready",
+            "address\t10.99.0.99\n",
+            &["X-Bmctl-Mac: 52:54:00:99:00:01", "X-Bmctl-Seq: 1", &tag],
+        ),
     ]
 }
 
@@ -357,7 +529,10 @@ fn a_changed_image_is_refused() {
     let output = rack.inside(&["apply", &file]).output().unwrap();
     let text = said(&output);
     assert_eq!(output.status.code(), Some(3), "{text}");
-    assert!(text.contains("check image") && text.contains("the file changed since the plan"), "{text}");
+    assert!(
+        text.contains("check image") && text.contains("the file changed since the plan"),
+        "{text}"
+    );
     assert!(!text.contains("written and verified"), "{text}");
     std::fs::write(&image, &good).unwrap();
     let (code, text) = rack.apply();
@@ -372,16 +547,29 @@ fn pxelinux_over_tftp() {
     rack.write(&(base("bios_loader = \"pxelinux\"") + &instance("web", "r1-01", "partition", "")));
     let (code, text) = rack.apply();
     assert_eq!(code, 0, "{text}\n{}", rack.consoles());
-    assert_eq!(rack.instances()["instance.web"]["phoned"]["hostname"], "web");
+    assert_eq!(
+        rack.instances()["instance.web"]["phoned"]["hostname"],
+        "web"
+    );
 }
 
 #[test]
 #[ignore = "needs root and the rack's packages"]
 fn the_demo_passes() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/demo.sh");
-    let output = Command::new(script).env("BMCTL", BMCTL).stdin(Stdio::null()).output().unwrap();
+    let output = Command::new(script)
+        .env("BMCTL", BMCTL)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     let text = said(&output);
     assert!(output.status.success(), "{text}");
-    let last = text.lines().rfind(|l| l.starts_with("demo: ")).unwrap_or_default();
-    assert!(last.starts_with("demo: 3 of 3 instances booted from their own disk in "), "{text}");
+    let last = text
+        .lines()
+        .rfind(|l| l.starts_with("demo: "))
+        .unwrap_or_default();
+    assert!(
+        last.starts_with("demo: 3 of 3 instances booted from their own disk in "),
+        "{text}"
+    );
 }

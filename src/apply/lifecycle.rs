@@ -6,7 +6,7 @@ use crate::ids::{Addr, Kind};
 use crate::model::recorded::{InstanceRecord, Phoned, WrittenDisk};
 use crate::model::{InstancePhase, Resource, Traces};
 use crate::plan::step::{Afterwards, Bmc, BootTarget, Step};
-use crate::plan::{Plan, PlannedStep};
+use crate::plan::{Plan, PlannedStep, StepId};
 use crate::store::StateChange;
 
 /// What an act found out that the plan could not know.
@@ -169,56 +169,78 @@ pub struct Returns {
     pub target: BootTarget,
 }
 
-/// Set for steps between the deploy boot files and the goodbye of the ramdisk; after it the disk is the instance's own and
-/// nothing is borrowed any more.
-pub fn returns(plan: &Plan, step: &PlannedStep) -> Option<Returns> {
-    let node = step.node.as_ref()?;
-    let borrowing = match &step.step {
-        Step::BootDeploy { .. }
-        | Step::AwaitRamdisk { .. }
-        | Step::WriteDisk(_)
-        | Step::EraseDisk { .. }
-        | Step::Reboot { .. } => true,
-        Step::SetBootDevice { .. } | Step::PowerOn { .. } | Step::BootInstance { .. } => {
-            plan.steps.iter().take(step.id.0 as usize).any(|s| {
-                s.subject == step.subject
-                    && s.node == step.node
-                    && matches!(s.step, Step::BootDeploy { .. })
-            })
+/// What every deployment of a plan borrows, found once: plans have a hundred thousand steps.
+#[derive(Debug, Default)]
+pub struct Borrowed {
+    /// By instance and node: the step that starts to borrow, and what is given back.
+    deployments: BTreeMap<(Addr, Addr), (StepId, Returns)>,
+}
+
+impl Borrowed {
+    pub fn of(plan: &Plan) -> Borrowed {
+        let mut bmcs: BTreeMap<(&Addr, &Addr), &Bmc> = BTreeMap::new();
+        let mut starts: Vec<(&PlannedStep, &Addr, &BootTarget)> = Vec::new();
+        for step in &plan.steps {
+            match &step.step {
+                Step::PowerOff { bmc } | Step::PowerOn { bmc } => {
+                    bmcs.entry((&step.subject, &bmc.node)).or_insert(bmc);
+                }
+                Step::BootDeploy { node, target, .. } => starts.push((step, node, target)),
+                Step::Record { .. }
+                | Step::Forget { .. }
+                | Step::Claim { .. }
+                | Step::CheckImage { .. }
+                | Step::SetBootDevice { .. }
+                | Step::AwaitRamdisk { .. }
+                | Step::WriteDisk(_)
+                | Step::EraseDisk { .. }
+                | Step::BootInstance { .. }
+                | Step::Reboot { .. }
+                | Step::AwaitPhoneHome { .. }
+                | Step::Finish { .. }
+                | Step::RemoveBoot { .. }
+                | Step::Release { .. } => {}
+            }
         }
-        Step::Record { .. }
-        | Step::Forget { .. }
-        | Step::Claim { .. }
-        | Step::CheckImage { .. }
-        | Step::PowerOff { .. }
-        | Step::AwaitPhoneHome { .. }
-        | Step::Finish { .. }
-        | Step::RemoveBoot { .. }
-        | Step::Release { .. } => false,
-    };
-    if !borrowing {
-        return None;
+        let deployments = starts
+            .into_iter()
+            .filter_map(|(step, node, target)| {
+                let bmc = *bmcs.get(&(&step.subject, node))?;
+                let returns = Returns {
+                    node: node.clone(),
+                    bmc: bmc.clone(),
+                    target: target.clone(),
+                };
+                Some(((step.subject.clone(), node.clone()), (step.id, returns)))
+            })
+            .collect();
+        Borrowed { deployments }
     }
-    let of_node = || {
-        plan.steps
-            .iter()
-            .filter(|s| s.subject == step.subject && s.node.as_ref() == Some(node))
-    };
-    let target = of_node().find_map(|s| {
-        let Step::BootDeploy { target, .. } = &s.step else {
-            return None;
+
+    /// Set for steps between the deploy boot files and the goodbye of the ramdisk; after it the disk is the instance's own and
+    /// nothing is borrowed any more.
+    pub fn by(&self, step: &PlannedStep) -> Option<&Returns> {
+        let borrows = match &step.step {
+            Step::BootDeploy { .. }
+            | Step::SetBootDevice { .. }
+            | Step::PowerOn { .. }
+            | Step::AwaitRamdisk { .. }
+            | Step::WriteDisk(_)
+            | Step::EraseDisk { .. }
+            | Step::BootInstance { .. }
+            | Step::Reboot { .. } => true,
+            Step::Record { .. }
+            | Step::Forget { .. }
+            | Step::Claim { .. }
+            | Step::CheckImage { .. }
+            | Step::PowerOff { .. }
+            | Step::AwaitPhoneHome { .. }
+            | Step::Finish { .. }
+            | Step::RemoveBoot { .. }
+            | Step::Release { .. } => false,
         };
-        Some(target.clone())
-    })?;
-    let bmc = of_node().find_map(|s| {
-        let (Step::PowerOff { bmc } | Step::PowerOn { bmc }) = &s.step else {
-            return None;
-        };
-        Some(bmc.clone())
-    })?;
-    Some(Returns {
-        node: node.clone(),
-        bmc,
-        target,
-    })
+        let key = (step.subject.clone(), step.node.clone()?);
+        let (start, returns) = self.deployments.get(&key)?;
+        (borrows && *start <= step.id).then_some(returns)
+    }
 }

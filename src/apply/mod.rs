@@ -29,7 +29,7 @@ use crate::model::{Recorded, Resource};
 use crate::plan::{Plan, PlannedStep, StepId, audit};
 use crate::store::{StateChange, Store, StoreError};
 
-use lifecycle::Fact;
+use lifecycle::{Borrowed, Fact, Returns};
 use schedule::{Action, Schedule};
 
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +130,7 @@ impl Run<'_> {
             summary: Summary::default(),
         };
         let mut schedule = Schedule::new(self.plan);
+        let borrowed = Borrowed::of(self.plan);
         let mut actions = schedule.begin();
         let mut asking = true;
         loop {
@@ -140,7 +141,7 @@ impl Run<'_> {
                             continue;
                         };
                         journal.started(step, report).await?;
-                        self.spawn(step.clone(), sender.clone());
+                        self.spawn(step.clone(), borrowed.by(step).cloned(), sender.clone());
                     }
                     Action::End(id, outcome) => journal.ended(id, outcome, report),
                 }
@@ -182,9 +183,13 @@ impl Run<'_> {
         Ok(schedule.finished(id, good))
     }
 
-    fn spawn(&self, step: PlannedStep, sender: mpsc::UnboundedSender<Message>) {
+    fn spawn(
+        &self,
+        step: PlannedStep,
+        returns: Option<Returns>,
+        sender: mpsc::UnboundedSender<Message>,
+    ) {
         let drivers = self.drivers.clone();
-        let returns = lifecycle::returns(self.plan, &step);
         let id = step.id;
         let progress = {
             let sender = sender.clone();
@@ -398,6 +403,7 @@ pub async fn simulate(
         summary: Summary::default(),
     };
     let mut schedule = Schedule::new(run.plan);
+    let borrowed = Borrowed::of(run.plan);
     let mut executor = crate::drivers::sim::Executor::new(world.clone());
     let mut actions = schedule.begin();
     loop {
@@ -409,7 +415,7 @@ pub async fn simulate(
                     };
                     journal.started(step, report).await?;
                     let (step, drivers) = (step.clone(), run.drivers.clone());
-                    let returns = lifecycle::returns(run.plan, &step);
+                    let returns = borrowed.by(&step).cloned();
                     executor.add(Box::pin(async move {
                         let done =
                             perform::perform(&step, returns.as_ref(), &drivers, &|_, _, _| {})

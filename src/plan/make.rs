@@ -16,8 +16,8 @@ use super::{
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ids::{Addr, Kind};
 use crate::model::{
-    Erase, Fleet, Ground, ImageFacts, ImageType, InstancePhase, InstanceRecord, Node, Observed,
-    PowerSeen, PowerState, Recorded, Resource, Traces, rules,
+    Erase, Fleet, Ground, ImageFacts, ImageType, InstancePhase, InstanceRecord, Nic, Node,
+    Observed, PowerSeen, PowerState, Recorded, Resource, Traces, rules,
 };
 use crate::units::Sha256;
 
@@ -58,6 +58,7 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     let mut maker = Maker {
         input,
         fleet,
+        nics: fleet.nics_by_node(),
         placed: placement.placed,
         addresses,
         builder: Builder::default(),
@@ -78,6 +79,7 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
 struct Maker<'a> {
     input: &'a PlanInput<'a>,
     fleet: &'a Fleet,
+    nics: BTreeMap<&'a Addr, Vec<&'a Nic>>,
     placed: BTreeMap<Addr, Placed>,
     addresses: allocate::Addresses,
     builder: Builder,
@@ -354,6 +356,7 @@ impl<'a> Maker<'a> {
         }
         let ctx = Context {
             fleet: self.fleet,
+            nics: &self.nics,
             lineage: &self.input.recorded.lineage,
             serial: self.input.recorded.serial,
             image_checks: &self.image_checks,
@@ -561,10 +564,12 @@ impl<'a> Maker<'a> {
         };
         let site = self.fleet.sites.get(&declared.site)?;
         let macs = self
-            .fleet
-            .nics_of(node)
-            .filter(|(_, nic)| nic.pxe && nic.network == site.network)
-            .map(|(_, nic)| nic.mac)
+            .nics
+            .get(node)
+            .into_iter()
+            .flatten()
+            .filter(|nic| nic.pxe && nic.network == site.network)
+            .map(|nic| nic.mac)
             .collect();
         let ground = Ground::of(declared, site);
         // A node that was given another root device has nothing of the instance on it.

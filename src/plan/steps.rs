@@ -12,8 +12,8 @@ use super::step::{
 };
 use crate::ids::Addr;
 use crate::model::{
-    Erase, Fleet, ImageType, InstancePhase, InstanceRecord, Network, Node, PowerConfig, PowerState,
-    Resource, Site, Traces,
+    Erase, Fleet, ImageType, InstancePhase, InstanceRecord, Network, Nic, Node, PowerConfig,
+    PowerState, Resource, Site, Traces,
 };
 use crate::units::{Iqn, Mac, TableId};
 
@@ -139,6 +139,7 @@ impl Chain<'_> {
 
 pub struct Context<'a> {
     pub fleet: &'a Fleet,
+    pub nics: &'a BTreeMap<&'a Addr, Vec<&'a Nic>>,
     pub lineage: &'a str,
     pub serial: u64,
     /// The step that checks each image's digest.
@@ -557,7 +558,7 @@ fn write_disk(
                 .as_ref()
                 .map(|u| u.fingerprint.clone()),
             phone_home,
-            interfaces: interfaces(ctx.fleet, place.addr, record),
+            interfaces: interfaces(ctx, place.addr, record),
         },
         existing: record.desired.on_existing_data,
         known_tables: record.traces.tables.clone(),
@@ -606,15 +607,13 @@ fn seed(ctx: &Context<'_>, instance: &Addr, node: &Addr, record: &InstanceRecord
 }
 
 /// Each address on a NIC of its network, no NIC twice (row P24).
-fn interfaces(fleet: &Fleet, node: &Addr, record: &InstanceRecord) -> Vec<InterfaceConfig> {
+fn interfaces(ctx: &Context<'_>, node: &Addr, record: &InstanceRecord) -> Vec<InterfaceConfig> {
     let mut used: Vec<Mac> = Vec::new();
     let mut out = Vec::new();
     for (request, ip) in record.desired.addresses.iter().zip(&record.addresses) {
-        let nic = fleet
-            .nics_of(node)
-            .map(|(_, nic)| nic)
-            .find(|nic| nic.network == request.network && !used.contains(&nic.mac));
-        let (Some(nic), Some(network)) = (nic, fleet.networks.get(&request.network)) else {
+        let mut nics = ctx.nics.get(node).into_iter().flatten();
+        let nic = nics.find(|nic| nic.network == request.network && !used.contains(&nic.mac));
+        let (Some(nic), Some(network)) = (nic, ctx.fleet.networks.get(&request.network)) else {
             continue;
         };
         let Network {

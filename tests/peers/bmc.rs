@@ -31,17 +31,30 @@ pub struct Bmc {
 impl Bmc {
     pub fn start(suite: Suite) -> Bmc {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
         let port = socket.local_addr().unwrap().port();
         let (seen, stop) = (Arc::new(Seen::default()), Arc::new(AtomicBool::new(false)));
-        let mut server = Server { socket, suite, seen: seen.clone(), session: None, answered: 0 };
+        let mut server = Server {
+            socket,
+            suite,
+            seen: seen.clone(),
+            session: None,
+            answered: 0,
+        };
         let ends = stop.clone();
         let thread = std::thread::spawn(move || {
             while !ends.load(Ordering::Relaxed) {
                 server.serve_one();
             }
         });
-        Bmc { port, seen, stop, thread: Some(thread) }
+        Bmc {
+            port,
+            seen,
+            stop,
+            thread: Some(thread),
+        }
     }
 }
 
@@ -79,7 +92,9 @@ const RMCP: [u8; 4] = [0x06, 0x00, 0xFF, 0x07];
 impl Server {
     fn serve_one(&mut self) {
         let mut buffer = [0u8; 1024];
-        let Ok((len, peer)) = self.socket.recv_from(&mut buffer) else { return };
+        let Ok((len, peer)) = self.socket.recv_from(&mut buffer) else {
+            return;
+        };
         self.answered += 1;
         let every = self.seen.drop_every.load(Ordering::Relaxed);
         if every > 0 && self.answered.is_multiple_of(every) {
@@ -92,7 +107,9 @@ impl Server {
         if bytes.get(4) == Some(&0x00) {
             return self.before_session(bytes, peer);
         }
-        let Some(envelope) = packet::open(bytes) else { return };
+        let Some(envelope) = packet::open(bytes) else {
+            return;
+        };
         match envelope.kind {
             packet::OPEN_REQUEST => self.open(envelope.payload, peer),
             packet::RAKP_1 => self.rakp_1(envelope.payload, peer),
@@ -100,7 +117,10 @@ impl Server {
             _ => {
                 let Some(session) = &self.session else { return };
                 let Some(keys) = &session.keys else { return };
-                assert!(envelope.is_authentic(keys), "a packet that is not signed with the session's key");
+                assert!(
+                    envelope.is_authentic(keys),
+                    "a packet that is not signed with the session's key"
+                );
                 let message = keys.decrypt(envelope.payload).unwrap().to_vec();
                 self.command(&message, peer);
             }
@@ -113,8 +133,12 @@ impl Server {
 
     /// ASF presence ping, which ipmipower sends first.
     fn pong(&self, ping: &[u8], peer: SocketAddr) {
-        let mut out = vec![0x06, 0x00, 0xFF, 0x06, 0x00, 0x00, 0x11, 0xBE, 0x40, ping[9], 0x00, 0x10];
-        out.extend_from_slice(&[0x00, 0x00, 0x11, 0xBE, 0, 0, 0, 0, 0x81, 0, 0, 0, 0, 0, 0, 0]);
+        let mut out = vec![
+            0x06, 0x00, 0xFF, 0x06, 0x00, 0x00, 0x11, 0xBE, 0x40, ping[9], 0x00, 0x10,
+        ];
+        out.extend_from_slice(&[
+            0x00, 0x00, 0x11, 0xBE, 0, 0, 0, 0, 0x81, 0, 0, 0, 0, 0, 0, 0,
+        ]);
         self.send(&out, peer);
     }
 
@@ -156,7 +180,9 @@ impl Server {
     }
 
     fn rakp_1(&mut self, payload: &[u8], peer: SocketAddr) {
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = &mut self.session else {
+            return;
+        };
         session.console_nonce = payload[8..24].to_vec();
         session.role = payload[24];
         let len = usize::from(payload[27]);
@@ -183,10 +209,19 @@ impl Server {
 
     fn rakp_3(&mut self, payload: &[u8], peer: SocketAddr) {
         let suite = self.suite;
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = &mut self.session else {
+            return;
+        };
         let len = session.name.len() as u8;
-        let expected =
-            suite.hmac(PASSWORD.as_bytes(), &[&NONCE, &session.console, &[session.role, len], &session.name]);
+        let expected = suite.hmac(
+            PASSWORD.as_bytes(),
+            &[
+                &NONCE,
+                &session.console,
+                &[session.role, len],
+                &session.name,
+            ],
+        );
         let mut out = vec![payload[0], 0, 0, 0];
         out.extend_from_slice(&session.console);
         if payload.get(8..8 + suite.code_len()) != Some(expected.as_slice()) {
@@ -195,7 +230,12 @@ impl Server {
         }
         let sik = suite.hmac(
             PASSWORD.as_bytes(),
-            &[&session.console_nonce, &NONCE, &[session.role, len], &session.name],
+            &[
+                &session.console_nonce,
+                &NONCE,
+                &[session.role, len],
+                &session.name,
+            ],
         );
         let check = suite.hmac(&sik, &[&session.console_nonce, &session.managed, &GUID]);
         out.extend_from_slice(&check[..suite.tag_len()]);
@@ -214,7 +254,8 @@ impl Server {
             }
             (0x00, 0x01) => (0, vec![u8::from(seen.on.load(Ordering::Relaxed)), 0, 0]),
             (0x00, 0x02) => {
-                seen.on.store(data[0] == 1 || data[0] == 3, Ordering::Relaxed);
+                seen.on
+                    .store(data[0] == 1 || data[0] == 3, Ordering::Relaxed);
                 (0, vec![])
             }
             (0x00, 0x08) => {
@@ -232,7 +273,9 @@ impl Server {
             _ => (0xC1, vec![]),
         };
         let reply = answer(message, code, &out);
-        let Some(session) = &mut self.session else { return };
+        let Some(session) = &mut self.session else {
+            return;
+        };
         session.sequence += 1;
         let Some(keys) = &session.keys else { return };
         let console = u32::from_le_bytes(session.console);
@@ -243,7 +286,12 @@ impl Server {
 
 /// The answer to a request: addresses swapped, the function's number odd, code and data.
 fn answer(request: &[u8], code: u8, data: &[u8]) -> Vec<u8> {
-    let checksum = |bytes: &[u8]| bytes.iter().fold(0u8, |s, b| s.wrapping_add(*b)).wrapping_neg();
+    let checksum = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0u8, |s, b| s.wrapping_add(*b))
+            .wrapping_neg()
+    };
     let mut out = vec![request[3], (request[1] | 4) & 0xFC];
     out.push(checksum(&out));
     let second = out.len();

@@ -20,19 +20,39 @@ use super::{Running, free_udp_port, run};
 fn address(port: u16, suite: Option<u8>) -> BmcAddress {
     BmcAddress {
         node: "node.a".parse().unwrap(),
-        endpoint: BmcEndpoint { address: Ipv4Addr::LOCALHOST, port },
+        endpoint: BmcEndpoint {
+            address: Ipv4Addr::LOCALHOST,
+            port,
+        },
         user: USER.to_owned(),
         cipher_suite: suite,
     }
 }
 
 fn text(output: &std::process::Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn ipmitool(port: u16, suite: &str, password: &str, words: &[&str]) -> String {
     let port = port.to_string();
-    let mut args = vec!["-I", "lanplus", "-H", "127.0.0.1", "-p", &port, "-U", USER, "-P", password, "-C", suite];
+    let mut args = vec![
+        "-I",
+        "lanplus",
+        "-H",
+        "127.0.0.1",
+        "-p",
+        &port,
+        "-U",
+        USER,
+        "-P",
+        password,
+        "-C",
+        suite,
+    ];
     args.extend(["-N", "1", "-R", "2"]);
     args.extend(words);
     text(&run("ipmitool", "ipmitool", &args))
@@ -50,7 +70,10 @@ async fn suite_17_as_ipmitool_and_ipmipower_speak_it() {
     let peer = text(&run(
         "freeipmi-tools",
         "ipmipower",
-        &["-D", "LAN_2_0", "-h", &host, "-u", USER, "-p", PASSWORD, "-I", "17", "-l", "ADMIN", "--stat"],
+        &[
+            "-D", "LAN_2_0", "-h", &host, "-u", USER, "-p", PASSWORD, "-I", "17", "-l", "ADMIN",
+            "--stat",
+        ],
     ));
     assert!(peer.contains(": on"), "{peer}");
 
@@ -60,10 +83,29 @@ async fn suite_17_as_ipmitool_and_ipmipower_speak_it() {
     ipmi.off(&at, &password, Stop::Hard).await.unwrap();
     let off = ipmitool(bmc.port, "17", PASSWORD, &["chassis", "power", "status"]);
     assert!(off.contains("Chassis Power is off"), "{off}");
-    ipmi.set_boot_device(&at, &password, BootDevice::Pxe, Persistence::Once, Firmware::Uefi).await.unwrap();
-    assert_eq!(bmc.seen.boot_flags.lock().unwrap().as_slice(), [0xA0, 0x04, 0, 0, 0]);
-    let flags = ipmitool(bmc.port, "17", PASSWORD, &["chassis", "bootparam", "get", "5"]);
-    assert!(flags.contains("Force PXE") && flags.contains("EFI"), "{flags}");
+    ipmi.set_boot_device(
+        &at,
+        &password,
+        BootDevice::Pxe,
+        Persistence::Once,
+        Firmware::Uefi,
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        bmc.seen.boot_flags.lock().unwrap().as_slice(),
+        [0xA0, 0x04, 0, 0, 0]
+    );
+    let flags = ipmitool(
+        bmc.port,
+        "17",
+        PASSWORD,
+        &["chassis", "bootparam", "get", "5"],
+    );
+    assert!(
+        flags.contains("Force PXE") && flags.contains("EFI"),
+        "{flags}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,8 +127,16 @@ async fn suite_3_is_taken_when_17_is_refused() {
     let bmc = Bmc::start(Suite::Three);
     let ipmi = Ipmi::open().await.unwrap();
     let password = Secret::new(PASSWORD);
-    assert_eq!(ipmi.status(&address(bmc.port, None), &password).await.unwrap(), PowerSeen::Off);
-    let error = ipmi.status(&address(bmc.port, Some(17)), &password).await.unwrap_err();
+    assert_eq!(
+        ipmi.status(&address(bmc.port, None), &password)
+            .await
+            .unwrap(),
+        PowerSeen::Off
+    );
+    let error = ipmi
+        .status(&address(bmc.port, Some(17)), &password)
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, Trouble::Refused, "{error}");
 }
 
@@ -94,13 +144,25 @@ async fn suite_3_is_taken_when_17_is_refused() {
 async fn a_wrong_password_and_a_silent_bmc_are_told_apart() {
     let bmc = Bmc::start(Suite::Seventeen);
     let ipmi = Ipmi::open().await.unwrap();
-    let error = ipmi.status(&address(bmc.port, None), &Secret::new("hunter2")).await.unwrap_err();
+    let error = ipmi
+        .status(&address(bmc.port, None), &Secret::new("hunter2"))
+        .await
+        .unwrap_err();
     assert_eq!(error.kind, Trouble::Refused);
-    assert!(error.message.contains("wrong password") && !error.message.contains("hunter2"), "{error}");
-    let silent = ipmi.status(&address(free_udp_port(), None), &Secret::new(PASSWORD)).await.unwrap_err();
+    assert!(
+        error.message.contains("wrong password") && !error.message.contains("hunter2"),
+        "{error}"
+    );
+    let silent = ipmi
+        .status(&address(free_udp_port(), None), &Secret::new(PASSWORD))
+        .await
+        .unwrap_err();
     assert_eq!(silent.kind, Trouble::Silent, "{silent}");
     assert!(silent.message.contains("127.0.0.1:"), "{silent}");
-    let long = ipmi.status(&address(bmc.port, None), &Secret::new("x".repeat(21))).await.unwrap_err();
+    let long = ipmi
+        .status(&address(bmc.port, None), &Secret::new("x".repeat(21)))
+        .await
+        .unwrap_err();
     assert_eq!(long.kind, Trouble::Conflict, "{long}");
 }
 
@@ -127,7 +189,11 @@ fn ipmi_sim(dir: &std::path::Path, port: u16) -> Running {
         script.display()
     );
     std::fs::write(dir.join("lan.conf"), lan).unwrap();
-    std::fs::write(dir.join("t.emu"), "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02\nmc_enable 0x20\n").unwrap();
+    std::fs::write(
+        dir.join("t.emu"),
+        "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02\nmc_enable 0x20\n",
+    )
+    .unwrap();
     std::fs::create_dir_all(dir.join("state")).unwrap();
     let child = Command::new("ipmi_sim")
         .arg("-n")
@@ -149,7 +215,11 @@ async fn ipmi_sim_and_ipmitool_agree_with_us() {
     let _sim = ipmi_sim(dir.path(), port);
     let ipmi = Ipmi::open().await.unwrap();
     let (at, password) = (address(port, None), Secret::new(PASSWORD));
-    for (wanted, peer) in [(PowerSeen::Off, "is off"), (PowerSeen::On, "is on"), (PowerSeen::Off, "is off")] {
+    for (wanted, peer) in [
+        (PowerSeen::Off, "is off"),
+        (PowerSeen::On, "is on"),
+        (PowerSeen::Off, "is off"),
+    ] {
         match wanted {
             PowerSeen::On => ipmi.on(&at, &password).await.unwrap(),
             PowerSeen::Off => ipmi.off(&at, &password, Stop::Hard).await.unwrap(),
@@ -159,10 +229,26 @@ async fn ipmi_sim_and_ipmitool_agree_with_us() {
         let said = ipmitool(port, "3", PASSWORD, &["chassis", "power", "status"]);
         assert!(said.contains(peer), "{said}");
     }
-    ipmi.set_boot_device(&at, &password, BootDevice::Pxe, Persistence::Once, Firmware::Bios).await.unwrap();
+    ipmi.set_boot_device(
+        &at,
+        &password,
+        BootDevice::Pxe,
+        Persistence::Once,
+        Firmware::Bios,
+    )
+    .await
+    .unwrap();
     let said = ipmitool(port, "3", PASSWORD, &["chassis", "bootparam", "get", "5"]);
     assert!(said.contains("Force PXE"), "{said}");
-    ipmi.set_boot_device(&at, &password, BootDevice::Disk, Persistence::Always, Firmware::Bios).await.unwrap();
+    ipmi.set_boot_device(
+        &at,
+        &password,
+        BootDevice::Disk,
+        Persistence::Always,
+        Firmware::Bios,
+    )
+    .await
+    .unwrap();
     let kept = std::fs::read_to_string(dir.path().join("boot")).unwrap();
     assert_eq!(kept.trim(), "default", "ipmi_sim's word for the hard disk");
     let error = ipmi.status(&at, &Secret::new("wrong")).await.unwrap_err();
