@@ -277,3 +277,73 @@ pub fn describe_disk(disk: &FoundDisk) -> String {
     };
     format!("{} ({id}, {} bytes)", disk.name, disk.size)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RootDevice;
+
+    fn disk(name: &str, serial: &str, size: u64) -> FoundDisk {
+        FoundDisk {
+            name: name.to_owned(),
+            serial: serial.to_owned(),
+            wwn: String::new(),
+            model: "M".to_owned(),
+            size,
+            rotational: false,
+            head: vec![0; 1024],
+        }
+    }
+
+    fn choose(disks: &[FoundDisk], hints: RootDevice) -> Done<String> {
+        let report = Report {
+            address: std::net::Ipv4Addr::LOCALHOST,
+            memory_mb: 0,
+            cpus: 0,
+            disks: disks.to_vec(),
+        };
+        let wanted = DiskTarget {
+            root_device: hints,
+            size_min: 90,
+            size_max: 110,
+            serial: None,
+        };
+        choose_disk(&report, &wanted).map(|d| d.name.clone())
+    }
+
+    #[test]
+    fn exactly_one_disk_may_match() {
+        let two = [disk("sda", "A", 100), disk("sdb", "B", 100)];
+        let by_serial = RootDevice {
+            serial: Some("B".to_owned()),
+            ..RootDevice::default()
+        };
+        assert_eq!(choose(&two, by_serial.clone()).unwrap(), "sdb");
+        assert_eq!(choose(&two[..1], RootDevice::default()).unwrap(), "sda");
+        let many = choose(&two, RootDevice::default()).unwrap_err();
+        assert!(
+            many.message.contains("found 2") && many.message.contains("serial A"),
+            "{many}"
+        );
+        let none = choose(&two[..1], by_serial).unwrap_err();
+        assert!(
+            none.message.contains("found none among: sda (serial A"),
+            "{none}"
+        );
+        let empty = choose(&[], RootDevice::default()).unwrap_err();
+        assert!(empty.message.contains("no disk"), "{empty}");
+        assert!(
+            [many, none, empty]
+                .iter()
+                .all(|e| e.kind == Trouble::Conflict)
+        );
+    }
+
+    #[test]
+    fn the_size_must_be_in_range() {
+        for size in [89, 111] {
+            let wrong = choose(&[disk("sda", "A", size)], RootDevice::default()).unwrap_err();
+            assert!(wrong.message.contains("local_gb"), "{wrong}");
+        }
+    }
+}

@@ -249,6 +249,10 @@ fn same(a: &str, b: &str) -> bool {
 }
 
 #[cfg(test)]
+#[path = "channel_tests.rs"]
+mod against_a_store;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
