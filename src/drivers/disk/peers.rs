@@ -8,7 +8,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 
@@ -46,21 +45,32 @@ impl Target {
     }
 
     pub fn on(dir: tempfile::TempDir, size: u64, how: Provisioned) -> Target {
-        static CONTROL: AtomicU32 = AtomicU32::new(0);
-        let control = (std::process::id() % 20_000 * 16
-            + 1000
-            + CONTROL.fetch_add(1, Ordering::Relaxed))
-        .to_string();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        // tgtd takes control numbers up to 32767; a free port makes one that nobody else has.
+        let control = (1000 + port % 31_000).to_string();
         let disk = dir.path().join("disk");
         let file = File::create(&disk).unwrap();
         file.set_len(size).unwrap();
         // Somebody's data at both ends and in between: none of it may be left where zeroes belong.
-        for at in (0..size).step_by(64 << 20).chain([size - MIB, MIB, 3 * MIB]) {
-            file.write_all_at(&vec![0xA5; MIB as usize], at.min(size - MIB)).unwrap();
+        for at in (0..size)
+            .step_by(64 << 20)
+            .chain([size - MIB, MIB, 3 * MIB])
+        {
+            file.write_all_at(&vec![0xA5; MIB as usize], at.min(size - MIB))
+                .unwrap();
         }
         let child = Command::new("tgtd")
-            .args(["-f", "-C", &control, "--iscsi", &format!("portal=127.0.0.1:{port}")])
+            .args([
+                "-f",
+                "-C",
+                &control,
+                "--iscsi",
+                &format!("portal=127.0.0.1:{port}"),
+            ])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -93,7 +103,10 @@ impl Target {
             "--mode target --op bind --tid 1 -I ALL".to_owned(),
         ];
         if how == Provisioned::Thin {
-            lines.push("--mode logicalunit --op update --tid 1 --lun 1 --params thin_provisioning=1".to_owned());
+            lines.push(
+                "--mode logicalunit --op update --tid 1 --lun 1 --params thin_provisioning=1"
+                    .to_owned(),
+            );
         }
         for line in lines {
             assert!(self.admin(&line), "tgtadm {line}");
@@ -101,7 +114,10 @@ impl Target {
     }
 
     fn admin(&self, line: &str) -> bool {
-        let out = Command::new("tgtadm").args(["-C", &self.control, "--lld", "iscsi"]).args(line.split(' ')).output();
+        let out = Command::new("tgtadm")
+            .args(["-C", &self.control, "--lld", "iscsi"])
+            .args(line.split(' '))
+            .output();
         out.expect("install tgt").status.success()
     }
 
@@ -126,6 +142,9 @@ impl Drop for Target {
         // tgtd ignores SIGTERM while it has targets; its parts share this one process.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for end in ["", ".lock"] {
+            let _ = std::fs::remove_file(format!("/var/run/tgtd/socket.{}{end}", self.control));
+        }
     }
 }
 
@@ -271,7 +290,10 @@ impl Job {
 }
 
 pub fn run(program: &str, args: &[&str]) -> String {
-    let out = Command::new(program).args(args).output().unwrap_or_else(|e| panic!("install {program}: {e}"));
+    let out = Command::new(program)
+        .args(args)
+        .output()
+        .unwrap_or_else(|e| panic!("install {program}: {e}"));
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(
         out.status.success(),
@@ -283,7 +305,10 @@ pub fn run(program: &str, args: &[&str]) -> String {
 
 pub fn bytes(path: &Path, at: u64, len: u64) -> Vec<u8> {
     let mut out = vec![0; len as usize];
-    File::open(path).unwrap().read_exact_at(&mut out, at).unwrap();
+    File::open(path)
+        .unwrap()
+        .read_exact_at(&mut out, at)
+        .unwrap();
     out
 }
 
