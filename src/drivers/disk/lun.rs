@@ -369,7 +369,7 @@ impl Lun {
             && let Some(next) = worse(pending.by)
         {
             if self.zeroing == pending.by {
-                tracing::debug!(from = ?pending.by, to = ?next, "the target does not zero this way");
+                tracing::debug!(from = ?pending.by, to = ?next, why = outcome(&completion), "the target does not zero this way");
                 self.zeroing = next;
             }
             self.waiting.push_front(pending);
@@ -554,4 +554,19 @@ async fn ask(connection: &mut Connection, cdb: scsi::Cdb, len: u32) -> Result<Ve
             outcome(&answer)
         ),
     )))
+}
+
+#[cfg(test)]
+impl Lun {
+    pub fn agreed(&self) -> Option<crate::proto::iscsi::Negotiated> {
+        self.connection.as_ref().map(Connection::agreed)
+    }
+
+    pub fn zeroing(&self) -> Zeroing {
+        self.zeroing
+    }
+
+    pub fn set_zeroing(&mut self, way: Zeroing) {
+        self.zeroing = way;
+    }
 }
