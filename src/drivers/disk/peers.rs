@@ -1,6 +1,7 @@
 //! Against programs that are not ours: tgt at the other end, sfdisk, sgdisk, blkid, e2fsck and mtools on what was written.
 
 mod cases;
+mod istgt;
 mod rate;
 
 use std::fs::File;

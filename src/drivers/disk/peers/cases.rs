@@ -354,7 +354,7 @@ async fn peers_a_disk_that_loses_data_is_found_and_does_not_boot() {
 }
 
 /// Writes, zeroes and reads 8 MiB without a layout around them.
-async fn round_trip(access: &IscsiTarget, digests: Digests) -> Lun {
+pub async fn round_trip(access: &IscsiTarget, digests: Digests) -> Lun {
     let stall = std::time::Duration::from_secs(20);
     let mut lun = Lun::open(access, digests, stall).await.unwrap();
     let data = noise(3, 8 * MIB as usize);
