@@ -18,14 +18,21 @@ impl Drop for Istgt {
 }
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn start() -> Istgt {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path().to_str().unwrap();
     for name in ["lun0", "lun1"] {
-        File::create(dir.path().join(name)).unwrap().set_len(64 * MIB).unwrap();
+        File::create(dir.path().join(name))
+            .unwrap()
+            .set_len(64 * MIB)
+            .unwrap();
     }
     let auth = "[AuthGroup1]\nAuth \"bmctl\" \"initiator-secret\" \"node\" \"target-secret1\"\n";
     std::fs::write(dir.path().join("auth.conf"), auth).unwrap();
