@@ -124,6 +124,11 @@ impl Connection {
         Ok(self.next_done().await?.1)
     }
 
+    #[cfg(test)]
+    pub fn agreed(&self) -> iscsi::Negotiated {
+        *self.session.agreed()
+    }
+
     pub async fn log_out(mut self) -> Result<(), Fault> {
         self.touch();
         self.session.log_out()?;

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::connection::{Connection, Fault};
+pub use super::unit::Zeroing;
+use super::unit::{AGAIN_MAX, AGAIN_MS, LUN, ask, choose, outcome, until_ready, worse};
 use crate::drivers::{Done, DriverError, IscsiTarget, Trouble};
 use crate::proto::iscsi::scsi::{self, BlockLimits, Capacity, Page, Provisioning, Same};
 use crate::proto::iscsi::{Command, Completion, Digests, Payload, Tag, Transfer};
 
-/// Of the ramdisk's target (docs/design/0001) and of tgt in general, whose LUN 0 is its controller.
-const LUN: u8 = 1;
 /// The one block size that images and their tables are made for.
 pub const BLOCK: u64 = 512;
 /// Depth decides the rate on a real network: 1 MiB × 1, 8, 32 gave 59, 417, 1258 MiB/s at 1 ms.
@@ -23,10 +23,6 @@ const SAME_BYTES: u64 = 32 * 1024 * 1024;
 /// Connections in a row that get nothing done.
 const RECONNECTS_MAX: u32 = 5;
 const RECONNECT_MS_MIN: u64 = 200;
-/// Answers to one command that say "later" or "again", at most one each `AGAIN_MS`.
-const AGAIN_MAX: u32 = 100;
-const AGAIN_MS: u64 = 100;
-
 #[derive(Debug, Clone)]
 pub enum Op {
     Write { at: u64, data: Payload },
@@ -41,17 +37,6 @@ pub enum Finished {
     Wrote(u64),
     Read { id: u64, data: Vec<u8> },
     Flushed,
-}
-
-/// Ways to make blocks read as zero, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Zeroing {
-    /// WRITE SAME with the unmap bit: unmaps what can be and writes the rest, so that all of it reads as zero.
-    SameUnmap,
-    /// UNMAP, where unmapped blocks are promised to read as zero (LBPRZ).
-    Unmap,
-    Same,
-    Wire,
 }
 
 struct Pending {
@@ -369,7 +354,7 @@ impl Lun {
             && let Some(next) = worse(pending.by)
         {
             if self.zeroing == pending.by {
-                tracing::debug!(from = ?pending.by, to = ?next, "the target does not zero this way");
+                tracing::debug!(from = ?pending.by, to = ?next, why = outcome(&completion), "the target does not zero this way");
                 self.zeroing = next;
             }
             self.waiting.push_front(pending);
@@ -460,28 +445,6 @@ impl Lun {
     }
 }
 
-/// UNMAP is a hint: a target may leave blocks as they are, and may skip what is smaller than its granularity. WRITE SAME with
-/// the unmap bit is an order, so it comes first where it is offered.
-fn choose(capacity: &Capacity, provisioning: Provisioning) -> Zeroing {
-    if !capacity.unmapped_reads_zero {
-        Zeroing::Same
-    } else if provisioning.by_write_same {
-        Zeroing::SameUnmap
-    } else if provisioning.by_unmap {
-        Zeroing::Unmap
-    } else {
-        Zeroing::Same
-    }
-}
-
-fn worse(than: Zeroing) -> Option<Zeroing> {
-    match than {
-        Zeroing::SameUnmap | Zeroing::Unmap => Some(Zeroing::Same),
-        Zeroing::Same => Some(Zeroing::Wire),
-        Zeroing::Wire => None,
-    }
-}
-
 fn describe(op: &Op) -> String {
     match op {
         Op::Write { at, data } => format!("write of {} bytes at byte {at}", data.len()),
@@ -491,67 +454,17 @@ fn describe(op: &Op) -> String {
     }
 }
 
-fn outcome(completion: &Completion) -> String {
-    match (completion.status, completion.sense) {
-        (_, Some(sense)) => format!("the disk says {sense}"),
-        (Some(0), None) => format!(
-            "the disk did {} bytes less, and gave {}",
-            completion.missing,
-            completion.data.len()
-        ),
-        (Some(status), None) => format!("the disk says status 0x{status:02x}"),
-        (None, None) => "the target failed".to_owned(),
+#[cfg(test)]
+impl Lun {
+    pub fn agreed(&self) -> Option<crate::proto::iscsi::Negotiated> {
+        self.connection.as_ref().map(Connection::agreed)
     }
-}
 
-/// The first command of a session gets UNIT ATTENTION 29/00; it and whatever stands behind it are read off here.
-async fn until_ready(connection: &mut Connection) -> Result<(), Fault> {
-    for _ in 0..AGAIN_MAX {
-        let answer = connection
-            .command(Command {
-                lun: LUN,
-                cdb: scsi::TEST_UNIT_READY,
-                transfer: Transfer::None,
-            })
-            .await?;
-        match answer.sense {
-            _ if answer.is_good() => return Ok(()),
-            Some(sense) if sense.is_unit_attention() => {}
-            Some(sense) if sense.is_becoming_ready() => {
-                tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
-            }
-            None if answer.is_busy() => {
-                tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
-            }
-            Some(_) | None => {
-                let message = format!("the disk is not ready: {}", outcome(&answer));
-                return Err(Fault::Hopeless(DriverError::new(Trouble::Failed, message)));
-            }
-        }
+    pub fn zeroing(&self) -> Zeroing {
+        self.zeroing
     }
-    Err(Fault::Hopeless(DriverError::new(
-        Trouble::TimedOut,
-        "the disk does not become ready",
-    )))
-}
 
-async fn ask(connection: &mut Connection, cdb: scsi::Cdb, len: u32) -> Result<Vec<u8>, Fault> {
-    let answer = connection
-        .command(Command {
-            lun: LUN,
-            cdb,
-            transfer: Transfer::Read(len),
-        })
-        .await?;
-    if answer.is_good() {
-        return Ok(answer.data);
+    pub fn set_zeroing(&mut self, way: Zeroing) {
+        self.zeroing = way;
     }
-    Err(Fault::Hopeless(DriverError::new(
-        Trouble::Failed,
-        format!(
-            "question 0x{:02x} to the disk: {}",
-            cdb[0],
-            outcome(&answer)
-        ),
-    )))
 }

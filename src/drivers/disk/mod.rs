@@ -9,6 +9,7 @@ mod connection;
 mod content;
 pub mod iscsi;
 mod lun;
+mod unit;
 
 #[cfg(test)]
 mod peers;

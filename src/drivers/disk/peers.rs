@@ -1,6 +1,7 @@
 //! Against programs that are not ours: tgt at the other end, sfdisk, sgdisk, blkid, e2fsck and mtools on what was written.
 
 mod cases;
+mod istgt;
 mod rate;
 
 use std::fs::File;
@@ -8,7 +9,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 
@@ -46,15 +46,13 @@ impl Target {
     }
 
     pub fn on(dir: tempfile::TempDir, size: u64, how: Provisioned) -> Target {
-        static CONTROL: AtomicU32 = AtomicU32::new(0);
-        let control =
-            (std::process::id() % 20_000 * 16 + 1000 + CONTROL.fetch_add(1, Ordering::Relaxed))
-                .to_string();
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap()
             .port();
+        // tgtd takes control numbers up to 32767; a free port makes one that nobody else has.
+        let control = (1000 + port % 31_000).to_string();
         let disk = dir.path().join("disk");
         let file = File::create(&disk).unwrap();
         file.set_len(size).unwrap();
@@ -145,6 +143,9 @@ impl Drop for Target {
         // tgtd ignores SIGTERM while it has targets; its parts share this one process.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for end in ["", ".lock"] {
+            let _ = std::fs::remove_file(format!("/var/run/tgtd/socket.{}{end}", self.control));
+        }
     }
 }
 
