@@ -200,7 +200,8 @@ async fn execute(
     let interrupted = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let seen = interrupted.clone();
     let notes = *out;
-    let watch = async move {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let asked = async move {
         // Without a handler Ctrl-C ends the process at once, which the next apply survives too.
         if tokio::signal::ctrl_c().await.is_ok() {
             seen.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -209,6 +210,13 @@ async fn execute(
             let _ = tokio::signal::ctrl_c().await;
         } else {
             std::future::pending::<()>().await;
+        }
+    };
+    let watch = async move {
+        tokio::select! {
+            () = asked => {}
+            // A supervisor that says "end" does not want to wait for an image.
+            _ = terminate.recv() => {}
         }
     };
     tokio::select! {

@@ -23,8 +23,6 @@ pub enum Exit {
     Usage,
     /// Stopped by Ctrl-C.
     Interrupted,
-    /// `rack exec`: what the program said.
-    Program(u8),
 }
 
 pub const HELP: &str = "Exit codes: 0 done or nothing to do; 1 error; 2 changes (--detailed-exitcode); 3 apply ended with failures;
@@ -42,7 +40,6 @@ impl From<Exit> for ExitCode {
             Exit::Declined => 6,
             Exit::Usage => 64,
             Exit::Interrupted => 130,
-            Exit::Program(code) => code,
         })
     }
 }

@@ -91,29 +91,13 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         }
         Command::Status { json } => status(dir, json, out),
         Command::Exec { command } => {
-            let status = {
-                let program = rack::exec(dir, &command);
-                tokio::pin!(program);
-                loop {
-                    tokio::select! {
-                        status = &mut program => break status?,
-                        // Ctrl-C reaches the program too, and it decides what that means.
-                        _ = tokio::signal::ctrl_c() => {}
-                    }
-                }
-            };
-            // As a shell says it: 128 and the signal's number.
-            let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|s| 128 + s);
-            let code = status
-                .code()
-                .or(signal)
-                .and_then(|c| u8::try_from(c).ok())
-                .unwrap_or(1);
-            Ok(if code == 0 {
-                Exit::Done
-            } else {
-                Exit::Program(code)
-            })
+            use std::os::unix::process::CommandExt;
+            // Only a failure comes back.
+            let error = rack::command_inside(dir, &command)?.exec();
+            Err(Failure::new(
+                Exit::Error,
+                format!("ip netns exec: {error}; install the package iproute2"),
+            ))
         }
         Command::Down { purge } => {
             let aside = if purge {

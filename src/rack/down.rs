@@ -3,9 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
-
-use tokio::process::Command;
+use std::process::Command;
 
 use super::files::Home;
 use super::process::{self, ProcessId};
@@ -62,8 +60,9 @@ pub fn status(dir: &Path) -> Result<RackStatus, RackError> {
     })
 }
 
-/// Runs a program inside the rack's namespace, on this process's terminal, and waits for it.
-pub async fn exec(dir: &Path, argv: &[OsString]) -> Result<ExitStatus, RackError> {
+/// The command that runs a program inside the rack's namespace. `ip` becomes the program, so a caller that becomes this command
+/// is the program: signals and the terminal are its own.
+pub fn command_inside(dir: &Path, argv: &[OsString]) -> Result<Command, RackError> {
     let rack = load(dir)?;
     if !net::exists(&rack.namespace) {
         return Err(RackError::NotUp {
@@ -72,11 +71,7 @@ pub async fn exec(dir: &Path, argv: &[OsString]) -> Result<ExitStatus, RackError
     }
     let mut command = Command::new("ip");
     command.args(["netns", "exec", &rack.namespace]).args(argv);
-    command.status().await.map_err(|e| RackError::Program {
-        operation: "run a program in the rack".to_owned(),
-        said: e.to_string(),
-        hint: "; install the Debian package iproute2",
-    })
+    Ok(command)
 }
 
 /// Takes the rack in `dir` down: machines, BMCs, network. No error when there is none, or half of one.

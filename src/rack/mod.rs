@@ -22,7 +22,7 @@ mod record;
 mod spec;
 mod up;
 
-pub use down::{Aside, NodeStatus, RackStatus, down, exec, status};
+pub use down::{Aside, NodeStatus, RackStatus, command_inside, down, status};
 pub use process::ProcessId;
 pub use record::{NodeRecord, Rack};
 pub use spec::{Firmware, NODES_MAX, NodeSpec, RackSpec};

@@ -70,6 +70,7 @@ pub struct SiteSpec {
 pub struct Services {
     tasks: Vec<JoinHandle<()>>,
     dnsmasq: Option<dnsmasq::Dnsmasq>,
+    work: PathBuf,
 }
 
 impl Services {
@@ -81,6 +82,8 @@ impl Services {
         if let Some(dnsmasq) = self.dnsmasq.take() {
             dnsmasq.stop().await;
         }
+        // What is left costs a few megabytes of /run until the next start of this site.
+        let _ = std::fs::remove_dir_all(&self.work);
     }
 }
 
@@ -123,6 +126,7 @@ pub async fn start(
         DhcpMode::External => None,
     };
     let hup = dnsmasq.as_ref().map(dnsmasq::Dnsmasq::handle);
+    let work = spec.work.clone();
     let sync = tokio::spawn(files::keep_in_step(
         spec.clone(),
         store.clone(),
@@ -143,5 +147,6 @@ pub async fn start(
     Ok(Services {
         tasks: vec![sync, server],
         dnsmasq,
+        work,
     })
 }
