@@ -11,5 +11,6 @@
 
 mod cases;
 mod cli;
+mod engine;
 mod fleet;
 mod layers;
