@@ -718,11 +718,14 @@ async fn a_run_may_die_and_the_change_be_taken_back() {
     first.apply(&before).await;
     let goal: Vec<(Addr, Addr)> = places(&first.recorded().await);
     first.store.close().await;
-    for point in (1..100).step_by(7) {
+    for point in (1..100).step_by(3) {
         let mut rig = Rig::within(copy_of(first.dir.path()), "seed=1").await;
         rig.runs = 10;
-        rig.apply_until(&after, Intent::Apply, at_event(point, Then::Die))
+        rig.apply_until(&after, Intent::Apply, at_event(point, Then::NoteNothing))
             .await;
+        rig.store.close().await;
+        let mut rig = Rig::within(rig.dir, "seed=1").await;
+        rig.runs = 20;
         rig.settle().await;
         let back = rig.apply(&before).await;
         let failures = &back.summary().failures;
