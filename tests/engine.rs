@@ -895,3 +895,25 @@ async fn the_live_engine_does_the_same_and_stops_when_asked() {
     );
     assert!(rig.plan(&wanted, Intent::Apply).await.is_empty());
 }
+
+/// The claim is in the store, its step's end is not: nobody may be left holding the node. A claim that has its record stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_was_never_noted_is_given_back() {
+    let wanted = before_the_crash();
+    let mut rig = Rig::new("seed=1").await;
+    let first = rig.plan(&wanted, Intent::Apply).await;
+    let is_claim = |s: &&bmctl::plan::PlannedStep| matches!(s.step, Step::Claim { .. });
+    let claim = first.steps.iter().find(is_claim).unwrap();
+    rig.store.begin_run("died", &first.id, 0).await.unwrap();
+    rig.store.started("died", claim, 0).await.unwrap();
+    let node = claim.node.as_ref().unwrap();
+    rig.store.claim(node, &claim.subject).await.unwrap();
+    assert_eq!(rig.settle().await, 1);
+    assert_eq!(rig.store.claims().await.unwrap(), BTreeMap::new());
+
+    rig.apply(&wanted).await;
+    rig.store.begin_run("died too", &first.id, 0).await.unwrap();
+    rig.store.started("died too", claim, 0).await.unwrap();
+    assert_eq!(rig.settle().await, 1);
+    rig.check().await;
+}
