@@ -9,6 +9,7 @@
     reason = "a test may read files, and a surprise should end it"
 )]
 
+mod audit;
 mod cases;
 mod cli;
 mod engine;
