@@ -79,7 +79,7 @@ fn without(mut plan: Plan, gone: impl Fn(&PlannedStep) -> bool) -> Plan {
         after.dedup();
         let goes = gone(&step);
         inherited.push(after.clone());
-        new_id.push((!goes).then(|| StepId(kept.len() as u32)));
+        new_id.push((!goes).then_some(StepId(kept.len() as u32)));
         if !goes {
             step.id = StepId(kept.len() as u32);
             step.after = after;
@@ -116,6 +116,9 @@ fn found(plan: &Plan, words: &str) {
     );
 }
 
+/// An instance, a kind of step that its plan goes without, and what the audit says.
+type Missing = (&'static str, fn(&Step) -> bool, &'static str);
+
 fn is_write(step: &Step) -> bool {
     matches!(step, Step::WriteDisk(_))
 }
@@ -127,7 +130,7 @@ fn is_ramdisk(step: &Step) -> bool {
 #[test]
 fn a_step_that_is_missing_is_found() {
     assert_eq!(audit::audit(&good()), [""; 0]);
-    let cases: [(&str, fn(&Step) -> bool, &str); 16] = [
+    let cases: [Missing; 16] = [
         (
             "e",
             |s| matches!(s, Step::Claim { .. }),

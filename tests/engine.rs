@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bmctl::apply::lifecycle::{password_secret, user_data_secret};
+use bmctl::apply::schedule::{Action, Schedule};
 use bmctl::apply::{self, Run, Summary};
 use bmctl::config::Loaded;
 use bmctl::drivers::ledger::StoreLedger;
@@ -19,8 +20,8 @@ use bmctl::drivers::{Done, Drivers, Ledger};
 use bmctl::ids::Addr;
 use bmctl::model::event::{Event, Outcome};
 use bmctl::model::recorded::Phoned;
-use bmctl::model::{Fleet, InstancePhase, Observed, Recorded, Resource};
-use bmctl::plan::{Intent, Plan, Step};
+use bmctl::model::{Fleet, InstancePhase, Observed, PowerSeen, Recorded, Resource};
+use bmctl::plan::{Intent, Plan, Step, StepId};
 use bmctl::secret::{Key32, Secret};
 use bmctl::store::{Sealer, Store, StoreError};
 use tempfile::TempDir;
@@ -916,4 +917,56 @@ async fn a_claim_that_was_never_noted_is_given_back() {
     rig.store.started("died too", claim, 0).await.unwrap();
     assert_eq!(rig.settle().await, 1);
     rig.check().await;
+}
+
+/// A rack that somebody switched off does not come back all at once: power-ons without boot files queue too.
+#[test]
+fn power_ons_of_drift_have_a_budget() {
+    let wanted = fleet(&format!(
+        "{}instance \"i\" {{\n  count = 40\n  flavor = flavor.small\n  image = image.disk\n}}\n",
+        nodes(40)
+    ));
+    let facts = facts_of(&wanted.fleet);
+    let mut memory = crate::fleet::Memory::new();
+    let seen = Observed::default();
+    let first = plan(
+        &wanted.fleet,
+        &memory.recorded,
+        &seen,
+        &facts,
+        Intent::Apply,
+    )
+    .unwrap();
+    memory.seal(&wanted.fleet);
+    memory.apply(&first, |_| false);
+    let mut off = Observed::default();
+    for node in wanted.fleet.nodes.keys() {
+        off.power.insert(node.clone(), PowerSeen::Off);
+    }
+    let drift = plan(&wanted.fleet, &memory.recorded, &off, &facts, Intent::Apply).unwrap();
+    assert_eq!(count(&drift, |s| matches!(s, Step::PowerOn { .. })), 40);
+
+    let mut schedule = Schedule::new(&drift);
+    let mut actions = schedule.begin();
+    let (mut running, mut most, mut ended) = (Vec::new(), 0, 0);
+    while !schedule.is_over() {
+        for action in actions {
+            match action {
+                Action::Start(id) => running.push(id),
+                Action::End(id, outcome) => panic!("{id}: {outcome:?}"),
+            }
+        }
+        let is_on = |id: &&StepId| {
+            matches!(
+                drift.step(**id).map(|s| &s.step),
+                Some(Step::PowerOn { .. })
+            )
+        };
+        most = most.max(running.iter().filter(is_on).count());
+        // What is no power-on ends first, so that as many of these as may be run at once.
+        let at = running.iter().position(|id| !is_on(&id)).unwrap_or(0);
+        actions = schedule.finished(running.remove(at), true);
+        ended += 1;
+    }
+    assert_eq!((most, ended), (16, drift.steps.len()));
 }

@@ -12,6 +12,7 @@
 mod audit;
 mod cases;
 mod cli;
+mod docs;
 mod engine;
 mod fleet;
 mod layers;
