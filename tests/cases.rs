@@ -299,3 +299,40 @@ fn bytes(text: &str) -> u64 {
     };
     digits.parse::<u64>().unwrap() * unit
 }
+
+/// The language refuses circles between blocks; the planner takes no fleet's word for it.
+#[test]
+fn a_circle_that_the_language_did_not_see_is_refused() {
+    let base = include_str!("plan/base.hcl");
+    let nodes = include_str!("plan/nodes.hcl");
+    let text =
+        "instance \"i\" {\n  count  = 3\n  flavor = flavor.small\n  image  = image.disk\n}\n";
+    let mut loaded = load(&[("base.hcl", base), ("nodes.hcl", nodes), ("main.hcl", text)]);
+    let fleet = &mut loaded.fleet;
+    for (from, to) in [(0, 1), (1, 2), (2, 0)] {
+        let name = |n: i32| addr(&format!("instance.i[{n}]"));
+        fleet.depends_on.insert(name(from), vec![name(to)]);
+    }
+    let (memory, facts) = (Memory::new(), facts_of(fleet));
+    let make = |fleet: &Fleet| {
+        let seen = Observed::default();
+        plan(fleet, &memory.recorded, &seen, &facts, Intent::Apply)
+    };
+    let told = make(fleet).unwrap_err();
+    assert_eq!(told[0].code, "E0606");
+    assert!(
+        told[0]
+            .message
+            .ends_with("instance.i[0] -> instance.i[1] -> instance.i[2]")
+    );
+    fleet.depends_on.remove(&addr("instance.i[2]"));
+    let made = make(fleet).unwrap();
+    let finish = |n: u32| {
+        let subject = addr(&format!("instance.i[{n}]"));
+        let is = |s: &&bmctl::plan::PlannedStep| {
+            s.subject == subject && matches!(s.step, Step::Finish { .. })
+        };
+        made.steps.iter().find(is).unwrap().id
+    };
+    assert!(finish(2) < finish(1) && finish(1) < finish(0));
+}

@@ -9,8 +9,11 @@
     reason = "a test may read files, and a surprise should end it"
 )]
 
+mod audit;
 mod cases;
 mod cli;
+mod docs;
+mod engine;
 mod fleet;
 mod layers;
 mod peers;

@@ -15,10 +15,13 @@ pub fn audit(plan: &Plan) -> Vec<String> {
     if !found.is_empty() {
         return found;
     }
+    steps_are_about_what_they_say(plan, &mut found);
     let reach = ancestors(plan);
     one_step_per_node(plan, &reach, &mut found);
+    one_instance_per_node(plan, &mut found);
     destruction_is_named(plan, &mut found);
     writes_are_prepared(plan, &reach, &mut found);
+    deployments_are_whole(plan, &mut found);
     borrows_are_returned(plan, &reach, &mut found);
     found
 }
@@ -58,6 +61,151 @@ fn numbering(plan: &Plan, found: &mut Vec<String>) {
 impl super::PlannedStep {
     fn conditions_differ(&self) -> bool {
         (self.expect, self.goal) != self.step.conditions()
+    }
+}
+
+/// The resource and the node that a step's own data name.
+fn named_by(step: &Step) -> (Option<&Addr>, Option<&Addr>) {
+    match step {
+        Step::Record { addr, .. } | Step::Forget { addr } => (Some(addr), None),
+        Step::CheckImage { image, .. } => (Some(image), None),
+        Step::Claim { instance, node, .. }
+        | Step::BootDeploy { instance, node, .. }
+        | Step::AwaitRamdisk { instance, node }
+        | Step::EraseDisk { instance, node, .. }
+        | Step::BootInstance { instance, node, .. }
+        | Step::Reboot { instance, node }
+        | Step::AwaitPhoneHome { instance, node, .. }
+        | Step::Finish { instance, node, .. }
+        | Step::Release { instance, node, .. } => (Some(instance), Some(node)),
+        Step::WriteDisk(write) => (Some(&write.instance), Some(&write.node)),
+        Step::PowerOff { bmc } | Step::PowerOn { bmc } | Step::SetBootDevice { bmc, .. } => {
+            (None, Some(&bmc.node))
+        }
+        Step::RemoveBoot { node, .. } => (None, Some(node)),
+    }
+}
+
+/// What a step does is done to the node and the resource it is filed under: budgets, locks and reviews go by those.
+fn steps_are_about_what_they_say(plan: &Plan, found: &mut Vec<String>) {
+    for step in &plan.steps {
+        let (subject, node) = named_by(&step.step);
+        if subject.is_some_and(|s| *s != step.subject) {
+            found.push(format!(
+                "step {} is filed under {} and acts for another resource",
+                step.id, step.subject
+            ));
+        }
+        // The record of an instance is filed under its node as well: it goes before the acts of its destruction.
+        let is_record = matches!(step.step, Step::Record { .. });
+        if node != step.node.as_ref() && !is_record {
+            found.push(format!(
+                "step {} ({}) acts on another node than the one it is filed under",
+                step.id,
+                step.step.title()
+            ));
+        }
+        if let Step::Claim { record, .. } | Step::Finish { record, .. } = &step.step
+            && Some(&record.node) != node
+        {
+            found.push(format!(
+                "step {} records another node than its own",
+                step.id
+            ));
+        }
+    }
+}
+
+/// Nothing is done to a node for one instance while another has it: between two there is a release by the first.
+fn one_instance_per_node(plan: &Plan, found: &mut Vec<String>) {
+    let mut holder: BTreeMap<&Addr, &Addr> = BTreeMap::new();
+    for step in &plan.steps {
+        let Some(node) = &step.node else { continue };
+        let held_by = *holder.entry(node).or_insert(&step.subject);
+        if held_by != &step.subject {
+            found.push(format!(
+                "step {} acts on {node} for {}, but {held_by} has not released it",
+                step.id, step.subject
+            ));
+        }
+        if matches!(step.step, Step::Release { .. }) {
+            holder.remove(node);
+        }
+    }
+}
+
+/// From the deploy boot files on, in this order: the power comes back from off, the ramdisk reports, a disk is written or erased,
+/// and only then is the node handed over; and what was begun has its end in state.
+fn deployments_are_whole(plan: &Plan, found: &mut Vec<String>) {
+    #[derive(Default)]
+    struct Chain {
+        off: bool,
+        deploying: bool,
+        booted: bool,
+        heard: bool,
+        on_disk: bool,
+        open: bool,
+    }
+    let mut chains: BTreeMap<(&Addr, &Addr), Chain> = BTreeMap::new();
+    for step in &plan.steps {
+        let Some(node) = &step.node else { continue };
+        let chain = chains.entry((node, &step.subject)).or_default();
+        let broken = match &step.step {
+            Step::PowerOff { .. } => {
+                chain.off = true;
+                None
+            }
+            Step::BootDeploy { .. } => {
+                chain.deploying = true;
+                (!chain.off).then_some("is made ready while it may still be running")
+            }
+            Step::PowerOn { .. } => {
+                chain.booted = true;
+                chain.off = false;
+                None
+            }
+            Step::AwaitRamdisk { .. } => {
+                chain.heard = true;
+                (!chain.booted || !chain.deploying).then_some("is not started into its ramdisk")
+            }
+            Step::WriteDisk(_) | Step::EraseDisk { .. } => {
+                chain.on_disk = true;
+                (!chain.heard).then_some("has its disk written before its ramdisk was heard")
+            }
+            Step::BootInstance { .. } | Step::Reboot { .. } => (chain.deploying && !chain.on_disk)
+                .then_some("is handed over before its disk is written and verified"),
+            Step::Claim { .. } => {
+                chain.open = true;
+                None
+            }
+            Step::Finish { .. } => {
+                chain.open = false;
+                None
+            }
+            Step::Release { .. } => {
+                chain.open = false;
+                (!chain.off).then_some("is released while it may still be running")
+            }
+            Step::Record { .. } => {
+                chain.open = true;
+                None
+            }
+            Step::Forget { .. }
+            | Step::CheckImage { .. }
+            | Step::SetBootDevice { .. }
+            | Step::AwaitPhoneHome { .. }
+            | Step::RemoveBoot { .. } => None,
+        };
+        if let Some(what) = broken {
+            found.push(format!("step {}: {node} {what}", step.id));
+        }
+    }
+    for ((node, subject), chain) in chains {
+        if chain.open {
+            found.push(format!(
+                "{node}: what is done for {subject} has no end in state"
+            ));
+        }
     }
 }
 
@@ -212,8 +360,19 @@ fn borrows_are_returned(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>)
                 .into_iter()
                 .flatten()
                 .filter_map(|id| plan.step(*id))
-                .any(|s| s.id > step.id && wanted(&s.step) && reach.is_before(step.id, s.id))
+                .any(|s| {
+                    s.id > step.id
+                        && s.subject == step.subject
+                        && wanted(&s.step)
+                        && reach.is_before(step.id, s.id)
+                })
         };
+        if !later(&|s| matches!(s, Step::Reboot { .. } | Step::RemoveBoot { .. })) {
+            found.push(format!(
+                "{node}: the ramdisk of step {} is never left",
+                step.id
+            ));
+        }
         if !later(&|s| matches!(s, Step::BootInstance { .. } | Step::RemoveBoot { .. })) {
             found.push(format!(
                 "{node}: the deploy boot files of step {} are never replaced",
