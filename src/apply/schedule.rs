@@ -25,6 +25,14 @@ enum Status {
     Bad,
 }
 
+/// A site, or none that is known, and what is scarce there.
+type BudgetKey<'p> = (Option<&'p Addr>, Resource);
+
+enum Permit<'p> {
+    Taken,
+    QueueFor(BudgetKey<'p>),
+}
+
 pub struct Schedule<'p> {
     plan: &'p Plan,
     status: Vec<Status>,
@@ -35,6 +43,8 @@ pub struct Schedule<'p> {
     rank: Vec<usize>,
     /// Ready steps, most urgent first.
     ready: BTreeSet<(std::cmp::Reverse<usize>, usize)>,
+    /// Ready steps that wait for a place in a budget.
+    queued: BTreeMap<BudgetKey<'p>, BTreeSet<(std::cmp::Reverse<usize>, usize)>>,
     site_of: BTreeMap<&'p Addr, &'p Addr>,
     /// Nodes whose site no step names share the budget of `None`.
     used: BTreeMap<(Option<&'p Addr>, Resource), u32>,
@@ -99,6 +109,7 @@ impl<'p> Schedule<'p> {
             followers,
             rank,
             ready: BTreeSet::new(),
+            queued: BTreeMap::new(),
             site_of,
             used: BTreeMap::new(),
             booting: BTreeSet::new(),
@@ -125,6 +136,7 @@ impl<'p> Schedule<'p> {
     pub fn stop(&mut self) -> Vec<Action> {
         self.stopping = true;
         self.ready.clear();
+        self.queued.clear();
         let mut out = Vec::new();
         for at in 0..self.status.len() {
             match self.status[at] {
@@ -188,27 +200,32 @@ impl<'p> Schedule<'p> {
 
     fn start_what_fits(&mut self) -> Vec<Action> {
         let mut out = Vec::new();
-        let queue: Vec<_> = self.ready.iter().copied().collect();
-        for entry in queue {
+        while let Some(entry) = self.ready.pop_first() {
             let at = entry.1;
-            if self.take(at) {
-                self.ready.remove(&entry);
-                self.status[at] = Status::Running;
-                out.push(Action::Start(self.plan.steps[at].id));
+            match self.take(at) {
+                Permit::Taken => {
+                    self.status[at] = Status::Running;
+                    out.push(Action::Start(self.plan.steps[at].id));
+                }
+                Permit::QueueFor(budget) => {
+                    self.queued.entry(budget).or_default().insert(entry);
+                }
             }
         }
         out
     }
 
-    /// Takes the budget a step needs; false when it has to queue for it.
-    fn take(&mut self, at: usize) -> bool {
+    /// Takes the budget a step needs, or says which one it has to queue for.
+    fn take(&mut self, at: usize) -> Permit<'p> {
         let step = &self.plan.steps[at];
-        let Some(node) = &step.node else { return true };
-        let resource = match (step.step.lane(), &step.step) {
-            (Lane::Free, _) => return true,
-            (Lane::Write, _) => Resource::Write,
-            (Lane::Boot, _) if self.booting.contains(node) => return true,
-            (Lane::Boot, _) => Resource::Boot,
+        let Some(node) = &step.node else {
+            return Permit::Taken;
+        };
+        let resource = match step.step.lane() {
+            Lane::Free => return Permit::Taken,
+            Lane::Write => Resource::Write,
+            Lane::Boot if self.booting.contains(node) => return Permit::Taken,
+            Lane::Boot => Resource::Boot,
         };
         let site = self.site_of.get(node).copied();
         let budget = site.and_then(|site| self.plan.budgets.get(site));
@@ -218,13 +235,13 @@ impl<'p> Schedule<'p> {
         };
         let used = self.used.entry((site, resource)).or_insert(0);
         if *used >= limit.max(1) {
-            return false;
+            return Permit::QueueFor((site, resource));
         }
         *used += 1;
         if resource == Resource::Boot {
             self.booting.insert(node);
         }
-        true
+        Permit::Taken
     }
 
     fn give_back(&mut self, at: usize, good: bool) {
@@ -250,5 +267,11 @@ impl<'p> Schedule<'p> {
         if let Some(used) = self.used.get_mut(&(site, resource)) {
             *used = used.saturating_sub(1);
         }
+        // One place is free: the most urgent of those who queue for it is asked again, and nobody else.
+        let next = self
+            .queued
+            .get_mut(&(site, resource))
+            .and_then(BTreeSet::pop_first);
+        self.ready.extend(next);
     }
 }

@@ -66,7 +66,15 @@ async fn carry_out(
     let session = Session::open(configured, args.plan.sim.as_ref()).await?;
     let saved = file.as_deref().map(plan_command::load).transpose()?;
     let _lock = session.store.lock_for_apply(&holder()).map_err(refused)?;
-    for line in apply::settle(&session.store, &session.drivers).await? {
+    let settling = apply::settle(&session.store, &session.drivers);
+    let settled = match &session.world {
+        None => settling.await?,
+        Some(world) => tokio::select! {
+            settled = settling => settled?,
+            () = world.pass_time() => Vec::new(),
+        },
+    };
+    for line in settled {
         out.note(&format!("recovery: {line}"));
     }
     let plan = match saved {

@@ -2,7 +2,8 @@
 //! slow, and apply reads them again anyway.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -78,7 +79,15 @@ pub fn gather(
             images: fresh,
         })?;
         // A plan of a read-only checkout is a plan all the same.
-        let _ = std::fs::create_dir_all(state).and_then(|()| std::fs::write(&path, bytes));
+        let _ = std::fs::create_dir_all(state).and_then(|()| {
+            std::fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path)?
+                .write_all(&bytes)
+        });
     }
     Ok(out)
 }

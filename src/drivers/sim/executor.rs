@@ -1,5 +1,6 @@
 //! Runs simulated steps: polls those that were woken and, when none is left, moves the virtual clock.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,12 +15,12 @@ pub struct Executor<T> {
     world: Arc<World>,
     tasks: Vec<Option<Task<T>>>,
     free: Vec<usize>,
-    woken: Arc<Mutex<Vec<usize>>>,
+    woken: Arc<Mutex<VecDeque<usize>>>,
 }
 
 struct Bell {
     at: usize,
-    woken: Arc<Mutex<Vec<usize>>>,
+    woken: Arc<Mutex<VecDeque<usize>>>,
 }
 
 impl Wake for Bell {
@@ -27,7 +28,7 @@ impl Wake for Bell {
         self.woken
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(self.at);
+            .push_back(self.at);
     }
 }
 
@@ -59,16 +60,14 @@ impl<T> Executor<T> {
         self.woken
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(at);
+            .push_back(at);
     }
 
     fn next_woken(&self) -> Option<usize> {
-        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
-        if woken.is_empty() {
-            None
-        } else {
-            Some(woken.remove(0))
-        }
+        self.woken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
     }
 
     /// The next task's result; `None` when none is left or none can ever go on.

@@ -105,7 +105,6 @@ struct Truth {
     sleepers: BTreeMap<(i64, u64), Waker>,
     next_sleeper: u64,
     nodes: BTreeMap<Addr, SimNode>,
-    owners: BTreeMap<Addr, Addr>,
     hostnames: BTreeMap<Addr, String>,
 }
 
@@ -213,6 +212,14 @@ impl World {
             world: self.clone(),
             until,
             key: None,
+        }
+    }
+
+    /// Lets time pass for futures that are not run by an [`Executor`]. Never ends: race it against what waits.
+    pub async fn pass_time(&self) {
+        loop {
+            tokio::task::yield_now().await;
+            self.advance();
         }
     }
 
