@@ -140,6 +140,12 @@ impl Memory {
                 StateChange::DropSecret(name) => {
                     self.secrets.remove(name);
                 }
+                StateChange::LeaveBehind { node, tables } => self
+                    .recorded
+                    .left_behind
+                    .entry(node.clone())
+                    .or_default()
+                    .extend(tables),
                 StateChange::Put(..) | StateChange::Remove(_) => {}
             }
         }

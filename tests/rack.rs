@@ -539,6 +539,33 @@ fn a_changed_image_is_refused() {
     assert_eq!(code, 0, "{text}\n{}", rack.consoles());
 }
 
+/// Its own table may be overwritten after a destruction; to somebody without that memory it is somebody else's data.
+#[test]
+#[ignore = "needs root and the rack's packages"]
+fn a_foreign_table_is_refused() {
+    let rack = Rack::up(&["bios"]);
+    let config = base("") + &instance("web", "r1-01", "partition", "");
+    rack.write(&config);
+    let (code, text) = rack.apply();
+    assert_eq!(code, 0, "{text}\n{}", rack.consoles());
+    must(&mut rack.inside(&["destroy", "--auto-approve"]), "destroy");
+    let (code, text) = rack.apply();
+    assert_eq!(code, 0, "{text}\n{}", rack.consoles());
+
+    for file in ["state.db", "state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(rack.path().join(".bmctl").join(file));
+    }
+    let (code, text) = rack.apply();
+    assert_eq!(code, 3, "{text}");
+    assert!(
+        text.contains("carries a partition table that bmctl did not write (mbr:"),
+        "{text}"
+    );
+    rack.write(&config.replace("hostname", "on_existing_data = \"overwrite\"\n  hostname"));
+    let (code, text) = rack.apply();
+    assert_eq!(code, 0, "{text}\n{}", rack.consoles());
+}
+
 /// The seeds' way: pxelinux.0 and its configuration by MAC over TFTP, kernel and ramdisk too (rows P15, S2.10).
 #[test]
 #[ignore = "needs root and the rack's packages"]

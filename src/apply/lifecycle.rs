@@ -8,6 +8,7 @@ use crate::model::{InstancePhase, Resource, Traces};
 use crate::plan::step::{Afterwards, Bmc, BootTarget, Step};
 use crate::plan::{Plan, PlannedStep, StepId};
 use crate::store::StateChange;
+use crate::units::TableId;
 
 /// What an act found out that the plan could not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +80,10 @@ pub fn effects(
             then,
         } => {
             let mut changes = vec![
+                StateChange::LeaveBehind {
+                    node: node.clone(),
+                    tables: tables_of(instance, state),
+                },
                 StateChange::Remove(instance.clone()),
                 StateChange::Unclaim {
                     node: node.clone(),
@@ -113,6 +118,12 @@ fn record_of(instance: &Addr, record: &InstanceRecord) -> Vec<StateChange> {
         changes.push(StateChange::DropSecret(user_data_secret(instance)));
     }
     changes
+}
+
+/// What an instance leaves on its node's disk.
+fn tables_of(instance: &Addr, state: &BTreeMap<Addr, Resource>) -> Vec<TableId> {
+    let record = state.get(instance).and_then(Resource::as_instance);
+    record.map_or_else(Vec::new, |r| r.tables().collect())
 }
 
 fn put(instance: &Addr, record: &InstanceRecord) -> StateChange {
@@ -156,7 +167,9 @@ pub fn fold(state: &mut BTreeMap<Addr, Resource>, changes: &[StateChange]) {
             StateChange::Remove(addr) => {
                 state.remove(addr);
             }
-            StateChange::Unclaim { .. } | StateChange::DropSecret(_) => {}
+            StateChange::Unclaim { .. }
+            | StateChange::DropSecret(_)
+            | StateChange::LeaveBehind { .. } => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What state remembers: the resources as they were last applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,8 @@ pub struct Recorded {
     pub lineage: String,
     pub serial: u64,
     pub resources: BTreeMap<Addr, Resource>,
+    /// Partition tables that bmctl left on the disk of each node whose instance is gone.
+    pub left_behind: BTreeMap<Addr, BTreeSet<TableId>>,
 }
 
 /// One resource as state holds it.
@@ -153,6 +155,14 @@ impl Traces {
 
     fn is_none(&self) -> bool {
         *self == Traces::default()
+    }
+}
+
+impl InstanceRecord {
+    /// The partition tables it wrote, or set out to write; none after its disk was erased.
+    pub fn tables(&self) -> impl Iterator<Item = TableId> {
+        let written = self.disk.as_ref().and_then(|d| d.table);
+        self.traces.tables.iter().copied().chain(written)
     }
 }
 

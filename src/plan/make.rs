@@ -19,7 +19,7 @@ use crate::model::{
     Erase, Fleet, Ground, ImageFacts, ImageType, InstancePhase, InstanceRecord, Nic, Node,
     Observed, PowerSeen, PowerState, Recorded, Resource, Traces, rules,
 };
-use crate::units::Sha256;
+use crate::units::{Sha256, TableId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -68,6 +68,7 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
         finished_by: BTreeMap::new(),
         image_checks: BTreeMap::new(),
         vacated: BTreeMap::new(),
+        left_by_this_plan: BTreeMap::new(),
         diagnostics,
     };
     maker.resources();
@@ -93,6 +94,8 @@ struct Maker<'a> {
     image_checks: BTreeMap<Addr, StepId>,
     /// Nodes that an instance leaves in this plan, and the step after which they are free.
     vacated: BTreeMap<Addr, StepId>,
+    /// The tables that instances which leave in this plan leave on their nodes' disks.
+    left_by_this_plan: BTreeMap<Addr, Vec<TableId>>,
     diagnostics: Diagnostics,
 }
 
@@ -275,6 +278,10 @@ impl<'a> Maker<'a> {
         };
         self.released_by.insert(addr.clone(), last);
         self.vacated.insert(record.node.clone(), last);
+        if steps::erasure(record).is_none() {
+            self.left_by_this_plan
+                .insert(record.node.clone(), record.tables().collect());
+        }
         if moved.is_some() {
             // One half of a replacement: `instance` shows both as one change.
             return;
@@ -286,7 +293,10 @@ impl<'a> Maker<'a> {
         self.changes.push(Change {
             addr: addr.clone(),
             action: Action::Delete,
-            risk: Risk::DestroysData,
+            risk: match steps::erasure(record) {
+                Some(_) => Risk::DestroysData,
+                None => Risk::Reboots,
+            },
             node: Some(record.node.clone()),
             disk: Some(disk),
             reasons,
@@ -351,6 +361,10 @@ impl<'a> Maker<'a> {
         let mut disk = None;
         if matches!(decision.work, Work::Deploy) {
             record.traces = traces(before, &record);
+            let left = self.input.recorded.left_behind.get(&record.node);
+            record.traces.tables.extend(left.into_iter().flatten());
+            let leaves = self.left_by_this_plan.get(&record.node);
+            record.traces.tables.extend(leaves.into_iter().flatten());
             disk = Some(disk_name(place.node, &record));
             self.image_check(&record);
         }

@@ -110,7 +110,7 @@ impl Risk {
     pub fn describe(self) -> &'static str {
         match self {
             Risk::InPlace => "in place",
-            Risk::Reboots => "reboots",
+            Risk::Reboots => "powers off or reboots",
             Risk::Redeploys => "re-deploys, root data lost",
             Risk::DestroysData => "destroys all data on the named disk",
             Risk::ReplacesElsewhere => "replaces elsewhere",

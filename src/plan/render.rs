@@ -98,13 +98,11 @@ fn render_change(out: &mut String, plan: &Plan, change: &Change, view: View) {
         let what = paint(view.color, red(), loses);
         let _ = writeln!(out, "      ! disk: {disk}: {what}");
     }
-    if change.risk != Risk::InPlace {
-        let _ = writeln!(
-            out,
-            "      ! risk: {}",
-            paint(view.color, risk_style(change.risk), change.risk.describe())
-        );
-    }
+    let _ = writeln!(
+        out,
+        "      ! risk: {}",
+        paint(view.color, risk_style(change.risk), change.risk.describe())
+    );
     if view.steps == Steps::Shown && change.node.is_some() {
         let titles: Vec<&str> = change
             .steps

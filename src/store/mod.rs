@@ -13,14 +13,23 @@ pub use sqlite::{ApplyLock, JournalEntry, RunRow, Store};
 
 use crate::ids::Addr;
 use crate::model::Resource;
+use crate::units::TableId;
 
 /// A change of state that goes with a journal entry.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StateChange {
     Put(Addr, Box<Resource>),
     Remove(Addr),
-    Unclaim { node: Addr, instance: Addr },
+    Unclaim {
+        node: Addr,
+        instance: Addr,
+    },
     DropSecret(String),
+    /// The node's disk still carries these partition tables of ours.
+    LeaveBehind {
+        node: Addr,
+        tables: Vec<TableId>,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]

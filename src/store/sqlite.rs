@@ -176,6 +176,17 @@ impl Store {
                 .resources
                 .insert(parse("an address", addr)?, resource);
         }
+        let rows = sqlx::query("SELECT node, partitioning FROM left_behind")
+            .fetch_all(&mut *tx)
+            .await?;
+        for row in rows {
+            let (node, table): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+            recorded
+                .left_behind
+                .entry(parse("a partition table left behind", node)?)
+                .or_default()
+                .insert(parse("a partition table left behind", table)?);
+        }
         tx.commit().await?;
         Ok(recorded)
     }
@@ -360,6 +371,17 @@ impl Store {
                         .bind(instance.to_string())
                         .execute(&mut **tx)
                         .await?;
+                }
+                StateChange::LeaveBehind { node, tables } => {
+                    for table in tables {
+                        sqlx::query(
+                            "INSERT INTO left_behind VALUES ($1, $2) ON CONFLICT DO NOTHING",
+                        )
+                        .bind(node.to_string())
+                        .bind(table.to_string())
+                        .execute(&mut **tx)
+                        .await?;
+                    }
                 }
                 StateChange::DropSecret(name) => {
                     sqlx::query("DELETE FROM secrets WHERE name = $1")

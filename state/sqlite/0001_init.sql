@@ -16,6 +16,13 @@ CREATE TABLE claims (
     instance TEXT NOT NULL UNIQUE
 ) STRICT;
 
+-- Partition tables that bmctl wrote, or set out to write, on nodes whose instance is gone: they are nobody else's data.
+CREATE TABLE left_behind (
+    node         TEXT NOT NULL,
+    partitioning TEXT NOT NULL,
+    PRIMARY KEY (node, partitioning)
+) STRICT;
+
 -- XChaCha20-Poly1305 under the sealing key, the name as associated data.
 CREATE TABLE secrets (
     name   TEXT PRIMARY KEY,

@@ -1,3 +1,5 @@
+//! Reading images, judged by qemu-img.
+
 use std::process::Command;
 
 use super::*;
