@@ -1,3 +1,5 @@
+//! Tests of the file beside it.
+
 use proptest::prelude::*;
 
 use super::super::login::{ChapPair, Digests};
