@@ -26,7 +26,9 @@ pub enum Exit {
 }
 
 pub const HELP: &str = "Exit codes: 0 done or nothing to do; 1 error; 2 changes (--detailed-exitcode); 3 apply ended with failures;
-4 another apply holds the state; 5 the plan is stale; 6 not confirmed; 64 wrong usage; 130 interrupted.";
+4 another apply holds the state; 5 the plan is stale; 6 not confirmed; 64 wrong usage; 130 interrupted.
+
+Environment: BMCTL_KEY the sealing key; BMCTL_VAR_name a variable; BMCTL_LOG=debug what happens inside; NO_COLOR.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {

@@ -110,6 +110,13 @@ pub fn main() -> ExitCode {
         }
     };
     let out = Out::new(cli.global.color);
+    if let Some(level) = log_level() {
+        // What happens inside, to standard error. The first setting holds: a second one cannot occur here.
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .try_init();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -124,6 +131,11 @@ pub fn main() -> ExitCode {
     // Blocking reads of a terminal or of a large file must not hold the end up.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     exit.into()
+}
+
+/// `BMCTL_LOG=error|warn|info|debug|trace`.
+fn log_level() -> Option<tracing::Level> {
+    std::env::var("BMCTL_LOG").ok()?.parse().ok()
 }
 
 async fn run(cli: Cli, out: &Out) -> Exit {
