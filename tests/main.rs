@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::print_stderr,
     clippy::disallowed_types,
     clippy::wildcard_enum_match_arm,
     reason = "a test may read files, and a surprise should end it"
