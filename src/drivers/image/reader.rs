@@ -276,11 +276,7 @@ fn qcow2_extent(
         Mapping::Zero { .. } => Holds::Zero,
         Mapping::Raw { .. } | Mapping::Special { .. } => Holds::Data,
         // The enum is open; what it may say in another version is read as data, which is always right.
-        #[allow(
-            clippy::wildcard_enum_match_arm,
-            reason = "the library may add kinds; what is not known to be zero is data"
-        )]
-        _ => Holds::Data,
+        Mapping::Eof { .. } | _ => Holds::Data,
     };
     Ok((holds, len.min(end - offset)))
 }
