@@ -250,7 +250,7 @@ fn a_step_that_lies_about_itself_is_found() {
     }
     found(&plan, "acts on another node");
     let mut plan = good();
-    if let Step::PowerOff { bmc } =
+    if let Step::PowerOff { bmc, .. } =
         &mut first(&mut plan, |s| matches!(s, Step::PowerOff { .. })).step
     {
         bmc.node = other.clone();

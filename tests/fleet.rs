@@ -156,7 +156,9 @@ impl Memory {
     /// A step finds what it needs sealed, and nothing that the configuration has taken back.
     fn check_secrets(&self, step: &Step) {
         match step {
-            Step::PowerOff { bmc } | Step::PowerOn { bmc } | Step::SetBootDevice { bmc, .. } => {
+            Step::PowerOff { bmc, .. }
+            | Step::PowerOn { bmc }
+            | Step::SetBootDevice { bmc, .. } => {
                 let name = lifecycle::password_secret(&bmc.node);
                 assert!(self.secrets.contains(&name), "{name} is not sealed");
             }

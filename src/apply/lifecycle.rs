@@ -1,6 +1,6 @@
 //! PURE. What a step's end means for state: one table for the live run and for recovery.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::{Addr, Kind};
 use crate::model::recorded::{InstanceRecord, Phoned, WrittenDisk};
@@ -52,6 +52,9 @@ pub fn effects(
                 record.disk = Some(disk.clone());
             }
         }),
+        Step::CheckDisk {
+            instance, table, ..
+        } => update(instance, state, |record| record.traces.add(*table)),
         Step::EraseDisk { instance, .. } => update(instance, state, |record| {
             record.disk = None;
             record.traces = Traces::default();
@@ -185,33 +188,44 @@ pub struct Returns {
 /// What every deployment of a plan borrows, found once: plans have a hundred thousand steps.
 #[derive(Debug, Default)]
 pub struct Borrowed {
-    /// By instance and node: the step that starts to borrow, and what is given back.
-    deployments: BTreeMap<(Addr, Addr), (StepId, Returns)>,
+    /// By instance and node.
+    deployments: BTreeMap<(Addr, Addr), Loan>,
+}
+
+/// From the step that makes a node boot into the ramdisk to the one after which the ramdisk is gone.
+#[derive(Debug)]
+pub struct Loan {
+    pub start: StepId,
+    pub end: Option<StepId>,
+    pub returns: Returns,
 }
 
 impl Borrowed {
     pub fn of(plan: &Plan) -> Borrowed {
         let mut bmcs: BTreeMap<(&Addr, &Addr), &Bmc> = BTreeMap::new();
         let mut starts: Vec<(&PlannedStep, &Addr, &BootTarget)> = Vec::new();
+        let mut ends: BTreeMap<(&Addr, &Addr), StepId> = BTreeMap::new();
         for step in &plan.steps {
             match &step.step {
-                Step::PowerOff { bmc } | Step::PowerOn { bmc } => {
+                Step::PowerOff { bmc, .. } | Step::PowerOn { bmc } => {
                     bmcs.entry((&step.subject, &bmc.node)).or_insert(bmc);
                 }
                 Step::BootDeploy { node, target, .. } => starts.push((step, node, target)),
+                Step::Reboot { node, .. } | Step::RemoveBoot { node, .. } => {
+                    ends.insert((&step.subject, node), step.id);
+                }
                 Step::Record { .. }
                 | Step::Forget { .. }
                 | Step::Claim { .. }
                 | Step::CheckImage { .. }
                 | Step::SetBootDevice { .. }
                 | Step::AwaitRamdisk { .. }
+                | Step::CheckDisk { .. }
                 | Step::WriteDisk(_)
                 | Step::EraseDisk { .. }
                 | Step::BootInstance { .. }
-                | Step::Reboot { .. }
                 | Step::AwaitPhoneHome { .. }
                 | Step::Finish { .. }
-                | Step::RemoveBoot { .. }
                 | Step::Release { .. } => {}
             }
         }
@@ -224,10 +238,29 @@ impl Borrowed {
                     bmc: bmc.clone(),
                     target: target.clone(),
                 };
-                Some(((step.subject.clone(), node.clone()), (step.id, returns)))
+                let loan = Loan {
+                    start: step.id,
+                    end: ends.get(&(&step.subject, node)).copied(),
+                    returns,
+                };
+                Some(((step.subject.clone(), node.clone()), loan))
             })
             .collect();
         Borrowed { deployments }
+    }
+
+    /// Loans that were taken and neither ended nor given back by a step that failed: the steps between were blocked, or not
+    /// started.
+    pub fn left_open<'a>(
+        &'a self,
+        ended_well: &'a BTreeSet<StepId>,
+        given_back: &'a BTreeSet<Addr>,
+    ) -> impl Iterator<Item = &'a Loan> {
+        self.deployments.values().filter(|loan| {
+            ended_well.contains(&loan.start)
+                && !loan.end.is_some_and(|end| ended_well.contains(&end))
+                && !given_back.contains(&loan.returns.node)
+        })
     }
 
     /// Set for steps between the deploy boot files and the goodbye of the ramdisk; after it the disk is the instance's own and
@@ -238,6 +271,7 @@ impl Borrowed {
             | Step::SetBootDevice { .. }
             | Step::PowerOn { .. }
             | Step::AwaitRamdisk { .. }
+            | Step::CheckDisk { .. }
             | Step::WriteDisk(_)
             | Step::EraseDisk { .. }
             | Step::BootInstance { .. }
@@ -253,7 +287,7 @@ impl Borrowed {
             | Step::Release { .. } => false,
         };
         let key = (step.subject.clone(), step.node.clone()?);
-        let (start, returns) = self.deployments.get(&key)?;
-        (borrows && *start <= step.id).then_some(returns)
+        let loan = self.deployments.get(&key)?;
+        (borrows && loan.start <= step.id).then_some(&loan.returns)
     }
 }

@@ -17,19 +17,19 @@ pub mod recover;
 #[deny(clippy::disallowed_methods)]
 pub mod schedule;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::drivers::Drivers;
+use crate::drivers::{DriverError, Drivers};
 use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
 use crate::model::{Recorded, Resource};
 use crate::plan::{Plan, PlannedStep, StepId, audit};
 use crate::store::{StateChange, Store, StoreError};
 
-use lifecycle::{Borrowed, Fact, Returns};
+use lifecycle::{Borrowed, Fact, Loan, Returns};
 use schedule::{Action, Schedule};
 
 #[derive(Debug, thiserror::Error)]
@@ -122,15 +122,18 @@ impl Run<'_> {
             steps: self.plan.steps.len(),
         });
 
+        let borrowed = Borrowed::of(self.plan);
         let (sender, mut messages) = mpsc::unbounded_channel::<Message>();
         let mut journal = Journal {
             run: self,
             state: recorded.resources,
             begun: BTreeMap::new(),
             summary: Summary::default(),
+            borrowed: &borrowed,
+            ended_well: BTreeSet::new(),
+            given_back: BTreeSet::new(),
         };
         let mut schedule = Schedule::new(self.plan);
-        let borrowed = Borrowed::of(self.plan);
         let mut actions = schedule.begin();
         let mut asking = true;
         loop {
@@ -160,6 +163,21 @@ impl Run<'_> {
                     Some(Request::Stop) => actions = schedule.stop(),
                     None => asking = false,
                 },
+            }
+        }
+        let open: Vec<&Loan> = borrowed
+            .left_open(&journal.ended_well, &journal.given_back)
+            .collect();
+        let mut returning = tokio::task::JoinSet::new();
+        for loan in open {
+            let (start, returns, drivers) =
+                (loan.start, loan.returns.clone(), self.drivers.clone());
+            returning
+                .spawn(async move { (start, perform::give_back(&returns, &drivers).await.err()) });
+        }
+        while let Some(returned) = returning.join_next().await {
+            if let Ok((start, trouble)) = returned {
+                journal.returned(start, trouble, report).await?;
             }
         }
         journal.close(begun, report).await
@@ -231,6 +249,10 @@ pub struct Journal<'a, 'p> {
     state: BTreeMap<Addr, Resource>,
     begun: BTreeMap<StepId, i64>,
     summary: Summary,
+    borrowed: &'a Borrowed,
+    ended_well: BTreeSet<StepId>,
+    /// Nodes whose failed step has given back what was borrowed, or has said that it could not.
+    given_back: BTreeSet<Addr>,
 }
 
 impl Journal<'_, '_> {
@@ -273,6 +295,11 @@ impl Journal<'_, '_> {
                 text: why.clone(),
             });
         }
+        if outcome.is_good() {
+            self.ended_well.insert(id);
+        } else if let Some(returns) = self.borrowed.by(step) {
+            self.given_back.insert(returns.node.clone());
+        }
         let body = serde_json::to_string(&outcome).unwrap_or_default();
         let now = self.run.drivers.clock.now_ms();
         self.run
@@ -281,6 +308,49 @@ impl Journal<'_, '_> {
             .await?;
         lifecycle::fold(&mut self.state, &changes);
         self.ended(id, outcome, report);
+        Ok(())
+    }
+
+    /// A deployment that was stopped between its steps has been taken back, or could not be.
+    async fn returned(
+        &mut self,
+        start: StepId,
+        trouble: Option<DriverError>,
+        report: &mut Report<'_>,
+    ) -> Result<(), StoreError> {
+        let Some(step) = self.run.plan.step(start) else {
+            return Ok(());
+        };
+        let node = step
+            .node
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let (text, changes) = match trouble {
+            None => (
+                format!(
+                    "{node} was in its deploy ramdisk and has been switched off; apply again to go on"
+                ),
+                Vec::new(),
+            ),
+            Some(error) => {
+                let why = format!("{node} may still be in its deploy ramdisk: {error}");
+                let changes = lifecycle::needs_attention(&step.subject, &why, &self.state);
+                (why, changes)
+            }
+        };
+        report(Event::Warning {
+            subject: Some(step.subject.clone()),
+            text,
+        });
+        if !changes.is_empty() {
+            let now = self.run.drivers.clock.now_ms();
+            self.run
+                .store
+                .finished(&self.run.id, step, "\"left open\"", &changes, now)
+                .await?;
+            lifecycle::fold(&mut self.state, &changes);
+        }
         Ok(())
     }
 
@@ -396,14 +466,17 @@ pub async fn simulate(
         plan: run.plan.id.clone(),
         steps: run.plan.steps.len(),
     });
+    let borrowed = Borrowed::of(run.plan);
     let mut journal = Journal {
         run,
         state: recorded.resources,
         begun: BTreeMap::new(),
         summary: Summary::default(),
+        borrowed: &borrowed,
+        ended_well: BTreeSet::new(),
+        given_back: BTreeSet::new(),
     };
     let mut schedule = Schedule::new(run.plan);
-    let borrowed = Borrowed::of(run.plan);
     let mut executor = crate::drivers::sim::Executor::new(world.clone());
     let mut actions = schedule.begin();
     loop {
@@ -438,6 +511,16 @@ pub async fn simulate(
             .finished(id, done.outcome, done.fact, done.attention, report)
             .await?;
         actions = schedule.finished(id, good);
+    }
+    let mut returning = crate::drivers::sim::Executor::new(world.clone());
+    for loan in borrowed.left_open(&journal.ended_well, &journal.given_back) {
+        let (start, returns, drivers) = (loan.start, loan.returns.clone(), run.drivers.clone());
+        returning.add(Box::pin(async move {
+            (start, perform::give_back(&returns, &drivers).await.err())
+        }));
+    }
+    while let Some((start, trouble)) = returning.run_to_next() {
+        journal.returned(start, trouble, report).await?;
     }
     journal.close(begun, report).await
 }

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use super::lifecycle::{Fact, Returns};
 use crate::drivers::{
-    DiskJob, Done, DriverError, Drivers, Preparation, Progress, Report, Stop, Trouble, choose_disk,
-    describe_disk,
+    DiskJob, Done, DriverError, Drivers, FoundDisk, Preparation, Progress, Stop, Trouble,
+    choose_disk, describe_disk,
 };
 use crate::ids::Addr;
 use crate::model::event::Outcome;
 use crate::model::{ExistingData, PowerSeen};
-use crate::plan::step::{InstanceBoot, Step, WriteDisk};
+use crate::plan::step::{InstanceBoot, Manner, Step, WriteDisk};
 use crate::plan::{Bmc, PlannedStep};
 use crate::proto::disk;
 use crate::secret::Secret;
 use crate::store::BootEntry;
+use crate::units::TableId;
 
 /// What became of a step.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ pub struct Performed {
 
 /// How often a BMC is asked whether the power has changed: often enough for a fast one, seldom enough for a slow one.
 const POWER_POLL: Duration = Duration::from_millis(500);
-/// Seconds after which a command that changed nothing is sent once more (row P20: boards are upset by more).
-const POWER_RESEND_S: i64 = 20;
+/// After this a command that changed nothing is sent once more.
+const POWER_RESEND: Duration = Duration::from_secs(20);
 
 type Ended = Result<(Outcome, Option<Fact>), DriverError>;
 
@@ -81,7 +82,9 @@ fn next_move(step: &Step) -> &'static str {
         Step::PowerOn { .. } | Step::PowerOff { .. } | Step::SetBootDevice { .. } => {
             "look at the BMC"
         }
-        Step::WriteDisk(_) | Step::EraseDisk { .. } => "look at the network and the disk",
+        Step::CheckDisk { .. } | Step::WriteDisk(_) | Step::EraseDisk { .. } => {
+            "look at the network and the disk"
+        }
         Step::Record { .. }
         | Step::Forget { .. }
         | Step::Claim { .. }
@@ -130,8 +133,8 @@ async fn act(step: &PlannedStep, drivers: &Drivers, progress: &Progress<'_>) -> 
             drivers.agent.prepare(&boot).await?;
             done("published")
         }
-        Step::PowerOff { bmc } => change_power(bmc, drivers, PowerSeen::Off).await,
-        Step::PowerOn { bmc } => change_power(bmc, drivers, PowerSeen::On).await,
+        Step::PowerOff { bmc, how, seen } => power_off(bmc, *how, seen.as_ref(), drivers).await,
+        Step::PowerOn { bmc } => power_on(bmc, drivers).await,
         Step::SetBootDevice {
             bmc,
             device,
@@ -153,6 +156,19 @@ async fn act(step: &PlannedStep, drivers: &Drivers, progress: &Progress<'_>) -> 
                 report.address,
                 report.disks.len()
             ))
+        }
+        Step::CheckDisk {
+            node,
+            instance,
+            disk,
+            existing,
+            known_tables,
+            table: _,
+        } => {
+            let report = drivers.agent.report(node).await?;
+            let found = choose_disk(&report, disk)?;
+            may_overwrite(instance, node, *existing, known_tables, found)?;
+            done(describe_disk(found))
         }
         Step::WriteDisk(write) => write_disk(write, drivers, progress).await,
         Step::EraseDisk {
@@ -191,7 +207,11 @@ async fn act(step: &PlannedStep, drivers: &Drivers, progress: &Progress<'_>) -> 
         Step::AwaitPhoneHome {
             instance, hostname, ..
         } => phone_home(instance, hostname.as_str(), drivers).await,
-        Step::Finish { .. } => done("recorded"),
+        Step::Finish { node, .. } => {
+            // Whatever channel is still open on this node has nothing more to say.
+            drivers.agent.end(node).await?;
+            done("recorded")
+        }
         Step::RemoveBoot { node, target } => {
             drivers.boot.withdraw(target).await?;
             drivers.agent.end(node).await?;
@@ -219,44 +239,95 @@ pub async fn look_at_power(drivers: &Drivers, bmc: &Bmc) -> PowerSeen {
     seen.await.unwrap_or_else(|e| PowerSeen::Unknown(e.message))
 }
 
-/// Look; when it is not so, send the command once, and look until it is. Sent a second time only after a long silence: boards
-/// are upset by a stream of them (row P20). A hard stop: the data that matters is on no disk of this node, or is to be lost.
-async fn change_power(bmc: &Bmc, drivers: &Drivers, wanted: PowerSeen) -> Ended {
+/// Look, and only when the node is off, send the command and look until it is on.
+async fn power_on(bmc: &Bmc, drivers: &Drivers) -> Ended {
     let password = drivers.ledger.bmc_password(&bmc.node).await?;
-    if known(bmc, drivers, &password).await? == wanted {
-        return Ok((
-            Outcome::AlreadyDone {
-                detail: word(&wanted).to_owned(),
-            },
-            None,
+    if known(bmc, drivers, &password).await? == PowerSeen::On {
+        return already("on");
+    }
+    switch(bmc, drivers, &password, Switch::On).await?;
+    done("on")
+}
+
+/// Look first: a node that was off when the plan was made and is on by now is in somebody's use, and stays as it is.
+async fn power_off(
+    bmc: &Bmc,
+    how: Manner,
+    planned: Option<&PowerSeen>,
+    drivers: &Drivers,
+) -> Ended {
+    let password = drivers.ledger.bmc_password(&bmc.node).await?;
+    if known(bmc, drivers, &password).await? == PowerSeen::Off {
+        return already("off");
+    }
+    if planned == Some(&PowerSeen::Off) {
+        return Err(DriverError::new(
+            Trouble::Conflict,
+            format!(
+                "{} was off when the plan was made and is on: somebody has switched it on since; nothing was done, plan again",
+                bmc.node
+            ),
         ));
     }
-    let clock = drivers.clock.as_ref();
-    send_power(bmc, drivers, &password, &wanted).await?;
-    let mut sent = clock.now_ms();
-    loop {
-        clock.sleep(POWER_POLL).await;
-        if known(bmc, drivers, &password).await? == wanted {
-            return done(word(&wanted));
+    if let Manner::Soft { grace_s } = how {
+        let grace = Duration::from_secs(u64::from(grace_s));
+        // A BMC or a system that knows no button has the same end: the grace passes.
+        let asked = drivers.power.off(bmc, &password, Stop::Soft).await.is_ok();
+        if asked {
+            tokio::select! {
+                biased;
+                () = reach(bmc, drivers, &password, &PowerSeen::Off) => {
+                    return done("off, in order");
+                }
+                () = drivers.clock.sleep(grace) => {}
+            }
         }
-        if clock.now_ms().saturating_sub(sent) > POWER_RESEND_S * 1000 {
-            send_power(bmc, drivers, &password, &wanted).await?;
-            sent = clock.now_ms();
+    }
+    switch(bmc, drivers, &password, Switch::Off).await?;
+    done(match how {
+        Manner::Hard => "off",
+        Manner::Soft { .. } => "switched off: the system did not end by itself",
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Switch {
+    On,
+    Off,
+}
+
+/// Sends the command once, and a second time only after a long silence: boards are upset by a stream of them (row P20).
+async fn switch(bmc: &Bmc, drivers: &Drivers, password: &Secret, to: Switch) -> Done<()> {
+    let wanted = match to {
+        Switch::On => PowerSeen::On,
+        Switch::Off => PowerSeen::Off,
+    };
+    loop {
+        match to {
+            Switch::On => drivers.power.on(bmc, password).await?,
+            Switch::Off => drivers.power.off(bmc, password, Stop::Hard).await?,
+        }
+        tokio::select! {
+            biased;
+            () = reach(bmc, drivers, password, &wanted) => return Ok(()),
+            () = drivers.clock.sleep(POWER_RESEND) => {}
         }
     }
 }
 
-async fn send_power(
-    bmc: &Bmc,
-    drivers: &Drivers,
-    password: &Secret,
-    wanted: &PowerSeen,
-) -> Done<()> {
-    match wanted {
-        PowerSeen::On => drivers.power.on(bmc, password).await,
-        PowerSeen::Off => drivers.power.off(bmc, password, Stop::Hard).await,
-        PowerSeen::Unknown(why) => Err(DriverError::new(Trouble::Failed, why.clone())),
+/// Looks until it is so. BMCs are often mute while the power changes: silence here is waited out, within the step's limit.
+async fn reach(bmc: &Bmc, drivers: &Drivers, password: &Secret, wanted: &PowerSeen) {
+    loop {
+        drivers.clock.sleep(POWER_POLL).await;
+        if known(bmc, drivers, password).await.as_ref() == Ok(wanted) {
+            return;
+        }
     }
+}
+
+fn already(detail: &str) -> Ended {
+    let detail = detail.to_owned();
+    Ok((Outcome::AlreadyDone { detail }, None))
 }
 
 async fn known(bmc: &Bmc, drivers: &Drivers, password: &Secret) -> Done<PowerSeen> {
@@ -272,19 +343,17 @@ async fn known(bmc: &Bmc, drivers: &Drivers, password: &Secret) -> Done<PowerSee
     }
 }
 
-fn word(power: &PowerSeen) -> &'static str {
-    match power {
-        PowerSeen::On => "on",
-        PowerSeen::Off => "off",
-        PowerSeen::Unknown(_) => "unknown",
-    }
-}
-
 /// Login to logout. Whatever happens in between, the export is ended; that failing is louder than the write failing.
 async fn write_disk(write: &WriteDisk, drivers: &Drivers, progress: &Progress<'_>) -> Ended {
     let report = drivers.agent.report(&write.node).await?;
     let found = choose_disk(&report, &write.disk)?;
-    may_overwrite(write, &report, found)?;
+    may_overwrite(
+        &write.instance,
+        &write.node,
+        write.existing,
+        &write.known_tables,
+        found,
+    )?;
     let config_drive = config_drive(write, drivers).await?;
     let target = drivers
         .agent
@@ -305,29 +374,32 @@ async fn write_disk(write: &WriteDisk, drivers: &Drivers, progress: &Progress<'_
     Ok((Outcome::Done { detail }, Some(Fact::Written(written))))
 }
 
-/// A table that bmctl did not write is somebody's data, unless the plan has said otherwise.
+/// What bmctl did not write is somebody's data, unless the plan has said otherwise.
 fn may_overwrite(
-    write: &WriteDisk,
-    report: &Report,
-    found: &crate::drivers::FoundDisk,
+    instance: &Addr,
+    node: &Addr,
+    existing: ExistingData,
+    known_tables: &[TableId],
+    found: &FoundDisk,
 ) -> Done<()> {
-    debug_assert!(report.disks.contains(found));
-    let table = match disk::table_of(&found.head) {
-        disk::Table::None => return Ok(()),
-        disk::Table::Known(id) if write.known_tables.contains(&id) => return Ok(()),
-        disk::Table::Known(id) => id.to_string(),
-        disk::Table::Damaged(why) => why,
+    let what = match (disk::table_of(&found.head), found.blank) {
+        (disk::Table::None, true) => return Ok(()),
+        (disk::Table::Known(id), _) if known_tables.contains(&id) => return Ok(()),
+        (disk::Table::Known(id), _) => format!("a partition table that bmctl did not write ({id})"),
+        // A file system over the whole disk, a RAID member: none of them shows in the first sectors.
+        (disk::Table::None, false) => {
+            "data that bmctl did not write, without a partition table".to_owned()
+        }
+        (disk::Table::Damaged(why), _) => format!("data that bmctl did not write ({why})"),
     };
-    match write.existing {
+    match existing {
         ExistingData::Overwrite => Ok(()),
         ExistingData::Refuse => Err(DriverError::new(
             Trouble::Conflict,
             format!(
-                "disk {} of {} carries a partition table that bmctl did not write ({table}): nothing was written; \
-                 if its data may be lost, set on_existing_data = \"overwrite\" on {}",
+                "disk {} of {node} carries {what}: nothing was written; if its data may be lost, set \
+                 on_existing_data = \"overwrite\" on {instance}",
                 describe_disk(found),
-                write.node,
-                write.instance
             ),
         )),
     }
@@ -392,14 +464,14 @@ async fn phone_home(instance: &Addr, hostname: &str, drivers: &Drivers) -> Ended
 }
 
 /// After a failure: no boot files for a deployment, no key that is worth something, no ramdisk that still runs (row P18).
-async fn give_back(returns: &Returns, drivers: &Drivers) -> Done<()> {
+pub async fn give_back(returns: &Returns, drivers: &Drivers) -> Done<()> {
     let limit = Duration::from_secs(RETURN_LIMIT_S);
     let all = async {
         let mut troubles = Vec::new();
         troubles.extend(drivers.boot.withdraw(&returns.target).await.err());
         troubles.extend(drivers.agent.end(&returns.node).await.err());
         troubles.extend(
-            change_power(&returns.bmc, drivers, PowerSeen::Off)
+            power_off(&returns.bmc, Manner::Hard, None, drivers)
                 .await
                 .err(),
         );

@@ -21,7 +21,7 @@ pub enum Question<'a> {
 
 pub fn question(step: &Step) -> Question<'_> {
     match step {
-        Step::PowerOff { bmc } | Step::PowerOn { bmc } => Question::Power(bmc),
+        Step::PowerOff { bmc, .. } | Step::PowerOn { bmc } => Question::Power(bmc),
         Step::Record { .. }
         | Step::Forget { .. }
         | Step::Claim { .. }
@@ -29,6 +29,7 @@ pub fn question(step: &Step) -> Question<'_> {
         | Step::BootDeploy { .. }
         | Step::SetBootDevice { .. }
         | Step::AwaitRamdisk { .. }
+        | Step::CheckDisk { .. }
         | Step::WriteDisk(_)
         | Step::EraseDisk { .. }
         | Step::BootInstance { .. }
@@ -71,9 +72,10 @@ pub fn verdict(step: &Step, seen: Option<&PowerSeen>) -> Verdict {
             Verdict::NotDone("state does not have it")
         }
         Step::Claim { .. } => Verdict::NotDone("state does not have it; the claim is given back"),
-        Step::CheckImage { .. } | Step::AwaitRamdisk { .. } | Step::AwaitPhoneHome { .. } => {
-            Verdict::NotDone("it only waits or reads")
-        }
+        Step::CheckImage { .. }
+        | Step::CheckDisk { .. }
+        | Step::AwaitRamdisk { .. }
+        | Step::AwaitPhoneHome { .. } => Verdict::NotDone("it only waits or reads"),
         Step::BootDeploy { .. } | Step::BootInstance { .. } | Step::RemoveBoot { .. } => {
             Verdict::DoOver("boot files are written whole each time")
         }

@@ -89,6 +89,7 @@ impl<'p> Schedule<'p> {
                 | Step::SetBootDevice { .. }
                 | Step::PowerOn { .. }
                 | Step::AwaitRamdisk { .. }
+                | Step::CheckDisk { .. }
                 | Step::WriteDisk(_)
                 | Step::EraseDisk { .. }
                 | Step::Reboot { .. }

@@ -1,6 +1,7 @@
 //! The deploy ramdisk, reached through the store: `serve` takes its calls and hands it commands, wherever that runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,6 +15,13 @@ use crate::model::Erase;
 use crate::plan::step::BootTarget;
 use crate::secret::{Key32, Secret};
 use crate::store::{BootEntry, Deployment, DeploymentStatus, NewDeployment, Store, StoreError};
+
+/// A command that does little.
+const COMMAND: Duration = Duration::from_secs(60);
+/// Flushing a slow disk's cache.
+const SETTLE: Duration = Duration::from_secs(300);
+/// Writing zeroes over a large slow disk; the step has a limit of its own.
+const ERASE: Duration = Duration::from_secs(24 * 3600);
 
 /// iSCSI's port on the node.
 const PORTAL_PORT: u16 = 3260;
@@ -81,8 +89,24 @@ impl StoreAgent {
         Ok(deployment)
     }
 
-    /// Sends one command and waits for its answer.
-    async fn command(&self, node: &Addr, line: &str) -> Done<String> {
+    /// Sends one command and waits for its answer, no longer than such a command can honestly take: a ramdisk that has died
+    /// does not answer, and must not be waited for until the step's own limit.
+    async fn command(&self, node: &Addr, line: &str, limit: Duration) -> Done<String> {
+        tokio::select! {
+            biased;
+            answer = self.command_unbounded(node, line) => answer,
+            () = self.clock.sleep(limit) => Err(DriverError::new(
+                Trouble::Silent,
+                format!(
+                    "{node}: the ramdisk has not answered `{}` within {} s; look at the node's console",
+                    verb(line),
+                    limit.as_secs()
+                ),
+            )),
+        }
+    }
+
+    async fn command_unbounded(&self, node: &Addr, line: &str) -> Done<String> {
         let deployment = self.open(node).await?;
         let id = self.store.send_command(&deployment.id, line).await?;
         loop {
@@ -93,7 +117,7 @@ impl StoreAgent {
                 if status == "ok" {
                     return Ok(message);
                 }
-                let verb = line.split(' ').next().unwrap_or_default();
+                let verb = verb(line);
                 return Err(DriverError::new(
                     Trouble::Failed,
                     format!("{node}: the ramdisk could not do `{verb}`: {message}"),
@@ -161,7 +185,7 @@ impl Agent for StoreAgent {
             ));
         };
         let line = format!("verb=export {} iqn={iqn}", disk_fields(disk));
-        self.command(node, &line).await?;
+        self.command(node, &line, COMMAND).await?;
         let chap = |role: &str| {
             let mut text = hmac_hex(&key, format!("bmctl chap {role} v1\n{iqn}\n").as_bytes());
             text.truncate(CHAP_CHARS);
@@ -178,13 +202,13 @@ impl Agent for StoreAgent {
     }
 
     async fn settle(&self, node: &Addr, disk: &FoundDisk) -> Done<()> {
-        self.command(node, &format!("verb=settle disk={}", disk.name))
+        self.command(node, &format!("verb=settle disk={}", disk.name), SETTLE)
             .await
             .map(drop)
     }
 
     async fn unexport(&self, node: &Addr) -> Done<()> {
-        self.command(node, "verb=unexport").await.map(drop)
+        self.command(node, "verb=unexport", COMMAND).await.map(drop)
     }
 
     async fn erase(&self, node: &Addr, disk: &FoundDisk, mode: Erase) -> Done<()> {
@@ -196,13 +220,14 @@ impl Agent for StoreAgent {
         self.command(
             node,
             &format!("verb=erase {} mode={mode}", disk_fields(disk)),
+            ERASE,
         )
         .await
         .map(drop)
     }
 
     async fn reboot(&self, node: &Addr) -> Done<()> {
-        self.command(node, "verb=reboot").await.map(drop)
+        self.command(node, "verb=reboot", COMMAND).await.map(drop)
     }
 
     async fn end(&self, node: &Addr) -> Done<()> {
@@ -242,6 +267,10 @@ fn disk_fields(disk: &FoundDisk) -> String {
         percent(&disk.serial),
         disk.size
     )
+}
+
+fn verb(line: &str) -> &str {
+    line.split(' ').next().unwrap_or_default()
 }
 
 /// Percent-encoding of everything outside `[A-Za-z0-9._:-]`.
@@ -302,6 +331,7 @@ fn parse_disk(line: &str) -> Result<FoundDisk, String> {
         model: String::new(),
         size: 0,
         rotational: false,
+        blank: false,
         head: Vec::new(),
     };
     for field in line.split('\t').skip(1) {
@@ -329,6 +359,7 @@ fn parse_disk(line: &str) -> Result<FoundDisk, String> {
             "model" => disk.model = printable(value),
             "size" => disk.size = value.parse().map_err(|_| bad())?,
             "rotational" => disk.rotational = value == "1",
+            "blank" => disk.blank = value == "1",
             "head" => disk.head = hex::decode(value).map_err(|_| bad())?,
             _ => {}
         }

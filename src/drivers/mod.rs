@@ -199,6 +199,8 @@ pub struct FoundDisk {
     pub model: String,
     pub size: u64,
     pub rotational: bool,
+    /// Nothing but zeroes in the first and the last MiB; false when the ramdisk did not say.
+    pub blank: bool,
     /// The first 1,024 bytes: enough to tell whose partition table it carries.
     pub head: Vec<u8>,
 }
@@ -291,6 +293,7 @@ mod tests {
             model: "M".to_owned(),
             size,
             rotational: false,
+            blank: true,
             head: vec![0; 1024],
         }
     }

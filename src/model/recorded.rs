@@ -150,6 +150,13 @@ pub struct Traces {
 }
 
 impl Traces {
+    /// One more table of ours; the oldest are forgotten.
+    pub fn add(&mut self, table: Option<TableId>) {
+        self.tables.extend(table);
+        let surplus = self.tables.len().saturating_sub(Traces::TABLES_MAX);
+        self.tables.drain(..surplus);
+    }
+
     /// Enough for a deployment that is tried again and again; older tables have been overwritten by then.
     pub const TABLES_MAX: usize = 16;
 

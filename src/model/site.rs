@@ -54,6 +54,8 @@ pub struct Limits {
     pub boot_timeout_s: u32,
     /// Seconds for the BMC to reach a power state.
     pub power_timeout_s: u32,
+    /// Seconds a system has to end in order before it is switched off.
+    pub soft_off_timeout_s: u32,
     /// Seconds a write may go on without a byte moving.
     pub write_stall_s: u32,
 }
@@ -66,6 +68,7 @@ impl Default for Limits {
             ramdisk_timeout_s: 600,
             boot_timeout_s: 600,
             power_timeout_s: 60,
+            soft_off_timeout_s: 120,
             write_stall_s: 120,
         }
     }

@@ -72,6 +72,7 @@ fn named_by(step: &Step) -> (Option<&Addr>, Option<&Addr>) {
         Step::Claim { instance, node, .. }
         | Step::BootDeploy { instance, node, .. }
         | Step::AwaitRamdisk { instance, node }
+        | Step::CheckDisk { instance, node, .. }
         | Step::EraseDisk { instance, node, .. }
         | Step::BootInstance { instance, node, .. }
         | Step::Reboot { instance, node }
@@ -79,7 +80,7 @@ fn named_by(step: &Step) -> (Option<&Addr>, Option<&Addr>) {
         | Step::Finish { instance, node, .. }
         | Step::Release { instance, node, .. } => (Some(instance), Some(node)),
         Step::WriteDisk(write) => (Some(&write.instance), Some(&write.node)),
-        Step::PowerOff { bmc } | Step::PowerOn { bmc } | Step::SetBootDevice { bmc, .. } => {
+        Step::PowerOff { bmc, .. } | Step::PowerOn { bmc } | Step::SetBootDevice { bmc, .. } => {
             (None, Some(&bmc.node))
         }
         Step::RemoveBoot { node, .. } => (None, Some(node)),
@@ -143,6 +144,7 @@ fn deployments_are_whole(plan: &Plan, found: &mut Vec<String>) {
         deploying: bool,
         booted: bool,
         heard: bool,
+        checked: bool,
         on_disk: bool,
         open: bool,
     }
@@ -167,6 +169,14 @@ fn deployments_are_whole(plan: &Plan, found: &mut Vec<String>) {
             Step::AwaitRamdisk { .. } => {
                 chain.heard = true;
                 (!chain.booted || !chain.deploying).then_some("is not started into its ramdisk")
+            }
+            Step::CheckDisk { .. } => {
+                chain.checked = true;
+                (!chain.heard).then_some("has its disk checked before its ramdisk was heard")
+            }
+            Step::WriteDisk(_) if !chain.checked => {
+                chain.on_disk = true;
+                Some("has its disk written without a look at what it carries")
             }
             Step::WriteDisk(_) | Step::EraseDisk { .. } => {
                 chain.on_disk = true;

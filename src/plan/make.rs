@@ -354,7 +354,8 @@ impl<'a> Maker<'a> {
         let Some(decision) = self.decide(addr, before, &record) else {
             return;
         };
-        if matches!(decision.action, Action::Redeploy) && record.desired.prevent_destroy {
+        let has_data = before.is_some_and(|b| b.disk.is_some());
+        if matches!(decision.work, Work::Deploy) && has_data && record.desired.prevent_destroy {
             self.prevented(addr, "written anew");
             return;
         }
@@ -446,12 +447,11 @@ impl<'a> Maker<'a> {
             })
         };
         let Some(before) = before else {
-            return make(
-                Action::Create,
-                Risk::DestroysData,
-                vec![existing_data(record)],
-                Work::Deploy,
-            );
+            let mut reasons = vec![existing_data(record)];
+            if self.input.observed.power.get(&record.node) == Some(&PowerSeen::On) {
+                reasons.push(format!("{} is on and is switched off, hard", record.node));
+            }
+            return make(Action::Create, Risk::DestroysData, reasons, Work::Deploy);
         };
         if let Some(why) = self.placed.get(addr).and_then(|p| p.moved.clone()) {
             return make(
@@ -468,7 +468,8 @@ impl<'a> Maker<'a> {
             InstancePhase::Deploying
             | InstancePhase::Destroying
             | InstancePhase::NeedsAttention(_) => {
-                let written = before.phase == InstancePhase::Deploying
+                // A disk that was written and verified is not written again only because a person has to look.
+                let written = before.phase != InstancePhase::Destroying
                     && before.disk.is_some()
                     && strongest != Some(Effect::Redeploy);
                 reasons.splice(0..0, phase_reason(&before.phase));
@@ -704,6 +705,39 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// The first power-off of each node carries what was seen, so that apply can tell a node somebody has switched on since.
+    fn note_seen_power(&self, steps: &mut [super::PlannedStep]) {
+        let mut changed: BTreeSet<Addr> = BTreeSet::new();
+        for planned in steps {
+            match &mut planned.step {
+                Step::PowerOff { bmc, seen, .. } => {
+                    if changed.insert(bmc.node.clone()) {
+                        *seen = self.input.observed.power.get(&bmc.node).cloned();
+                    }
+                }
+                Step::PowerOn { bmc } => {
+                    changed.insert(bmc.node.clone());
+                }
+                Step::Record { .. }
+                | Step::Forget { .. }
+                | Step::Claim { .. }
+                | Step::CheckImage { .. }
+                | Step::BootDeploy { .. }
+                | Step::SetBootDevice { .. }
+                | Step::AwaitRamdisk { .. }
+                | Step::CheckDisk { .. }
+                | Step::WriteDisk(_)
+                | Step::EraseDisk { .. }
+                | Step::BootInstance { .. }
+                | Step::Reboot { .. }
+                | Step::AwaitPhoneHome { .. }
+                | Step::Finish { .. }
+                | Step::RemoveBoot { .. }
+                | Step::Release { .. } => {}
+            }
+        }
+    }
+
     fn finish(mut self) -> Result<Plan, Diagnostics> {
         if self.diagnostics.has_errors() {
             return Err(self.diagnostics);
@@ -722,6 +756,8 @@ impl<'a> Maker<'a> {
             }
         }
         self.changes.sort_by(|a, b| a.addr.cmp(&b.addr));
+        let mut ordered = ordered;
+        self.note_seen_power(&mut ordered);
         let touched: BTreeSet<&Addr> = ordered.iter().filter_map(|s| s.node.as_ref()).collect();
         let reads = touched
             .iter()
@@ -831,7 +867,8 @@ fn phase_reason(phase: &InstancePhase) -> Option<String> {
 fn existing_data(record: &InstanceRecord) -> String {
     match record.desired.on_existing_data {
         crate::model::ExistingData::Refuse => {
-            "refuses a disk with a partition table that bmctl did not write (on_existing_data = refuse)".to_owned()
+            "refuses a disk with data that bmctl did not write (on_existing_data = refuse)"
+                .to_owned()
         }
         crate::model::ExistingData::Overwrite => {
             "whatever the disk holds is overwritten (on_existing_data = overwrite)".to_owned()
@@ -893,10 +930,20 @@ fn disk_name(node: &Node, record: &InstanceRecord) -> String {
 }
 
 fn network_boot_warning(plan: &Plan) -> Option<String> {
+    let started: BTreeSet<&Addr> = plan
+        .steps
+        .iter()
+        .filter(|s| matches!(s.step, Step::PowerOn { .. } | Step::Reboot { .. }))
+        .map(|s| &s.subject)
+        .collect();
+    let boots_over_network = |step: &Step| {
+        matches!(step, Step::Finish { record, .. }
+            if record.image.kind == ImageType::Partition && record.desired.power_state == PowerState::On)
+    };
     let count = plan
         .steps
         .iter()
-        .filter(|s| matches!(&s.step, Step::WriteDisk(w) if w.image_type == ImageType::Partition))
+        .filter(|s| started.contains(&s.subject) && boots_over_network(&s.step))
         .count();
     (count > 0).then(|| {
         format!("{count} of the instances load their kernel over the network at every boot: keep `bmctl serve` running at their site")

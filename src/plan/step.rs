@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::layout::Layout;
 use crate::ids::Addr;
 use crate::model::{
-    BiosLoader, Erase, ExistingData, Firmware, ImageFacts, ImageType, InstanceRecord, Resource,
-    RootDevice,
+    BiosLoader, Erase, ExistingData, Firmware, ImageFacts, ImageType, InstanceRecord, PowerSeen,
+    Resource, RootDevice,
 };
 use crate::units::{BmcEndpoint, Hostname, Iqn, Mac, Sha256, TableId};
 
@@ -84,6 +84,16 @@ pub enum Condition {
 pub enum BootDevice {
     Pxe,
     Disk,
+}
+
+/// How a machine is powered off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "manner", rename_all = "lowercase")]
+pub enum Manner {
+    /// At once: nothing on the machine is to be kept.
+    Hard,
+    /// By the ACPI button, so that the system ends in order; hard after the grace.
+    Soft { grace_s: u32 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +223,11 @@ pub enum Step {
     },
     PowerOff {
         bmc: Bmc,
+        how: Manner,
+        /// What the plan saw, for the node's first power-off: a node that was off and is on is somebody's by now (design rule
+        /// 12).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        seen: Option<PowerSeen>,
     },
     SetBootDevice {
         bmc: Bmc,
@@ -226,6 +241,17 @@ pub enum Step {
     AwaitRamdisk {
         instance: Addr,
         node: Addr,
+    },
+    /// The disk is the one the plan means and carries nobody else's data. Only when this has ended well is the table that
+    /// will be written taken for ours by a later plan.
+    CheckDisk {
+        instance: Addr,
+        node: Addr,
+        disk: DiskTarget,
+        existing: ExistingData,
+        known_tables: Vec<TableId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        table: Option<TableId>,
     },
     WriteDisk(Box<WriteDisk>),
     EraseDisk {
@@ -313,6 +339,7 @@ impl Step {
             } => "boot device disk",
             Step::PowerOn { .. } => "power on",
             Step::AwaitRamdisk { .. } => "wait for ramdisk",
+            Step::CheckDisk { .. } => "check disk",
             Step::WriteDisk(_) => "write disk",
             Step::EraseDisk { .. } => "erase disk",
             Step::BootInstance { .. } => "boot files (instance)",
@@ -336,6 +363,7 @@ impl Step {
             | Step::SetBootDevice { .. }
             | Step::PowerOn { .. }
             | Step::AwaitRamdisk { .. }
+            | Step::CheckDisk { .. }
             | Step::BootInstance { .. }
             | Step::Reboot { .. }
             | Step::AwaitPhoneHome { .. }
@@ -356,6 +384,7 @@ impl Step {
             | Step::BootDeploy { .. }
             | Step::PowerOff { .. }
             | Step::SetBootDevice { .. }
+            | Step::CheckDisk { .. }
             | Step::BootInstance { .. }
             | Step::Reboot { .. }
             | Step::AwaitPhoneHome { .. }
@@ -378,6 +407,7 @@ impl Step {
             Step::SetBootDevice { .. } => (C::PowerKnown, C::BootDeviceAccepted),
             Step::PowerOn { .. } => (C::PowerKnown, C::PowerOn),
             Step::AwaitRamdisk { .. } => (C::BootFilesForDeployment, C::RamdiskReported),
+            Step::CheckDisk { .. } => (C::RamdiskReported, C::DiskMatchesPlan),
             Step::WriteDisk(_) => (C::DiskMatchesPlan, C::DiskVerified),
             Step::EraseDisk { .. } => (C::DiskMatchesPlan, C::DiskErased),
             Step::BootInstance { .. } => (C::NodeClaimedByInstance, C::BootFilesForInstance),

@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 use super::layout::{self, Layout, Role};
 use super::step::{
     Afterwards, Bmc, BootDevice, BootTarget, ConfigDrive, DiskTarget, InstanceBoot,
-    InterfaceConfig, Persistence, PlannedStep, Step, StepId, WriteDisk,
+    InterfaceConfig, Manner, Persistence, PlannedStep, Step, StepId, WriteDisk,
 };
 use crate::ids::Addr;
 use crate::model::{
     Erase, Fleet, ImageType, InstancePhase, InstanceRecord, Network, Nic, Node, PowerConfig,
-    PowerState, Resource, Site, Traces,
+    PowerState, Resource, Site,
 };
 use crate::units::{Iqn, Mac, TableId};
 
@@ -135,6 +135,27 @@ impl Chain<'_> {
         self.ids.push(id);
         id
     }
+
+    fn hard_off(&mut self, bmc: &Bmc, place: Place<'_>) {
+        self.power_off(bmc, Manner::Hard, place.site.limits.power_timeout_s);
+    }
+
+    /// For systems whose data stays.
+    fn soft_off(&mut self, bmc: &Bmc, place: Place<'_>) {
+        let limits = &place.site.limits;
+        let grace_s = limits.soft_off_timeout_s;
+        let limit_s = limits.power_timeout_s.saturating_add(grace_s);
+        self.power_off(bmc, Manner::Soft { grace_s }, limit_s);
+    }
+
+    fn power_off(&mut self, bmc: &Bmc, how: Manner, limit_s: u32) {
+        let step = Step::PowerOff {
+            bmc: bmc.clone(),
+            how,
+            seen: None,
+        };
+        self.then(step, limit_s);
+    }
 }
 
 pub struct Context<'a> {
@@ -170,14 +191,13 @@ pub fn deploy(
     claimed.disk = None;
     claimed.phoned = None;
     let write = write_disk(ctx, instance, place, record);
-    // Known before the first byte: a run that dies between the table and the journal must not take it for somebody else's.
-    let traces = &mut claimed.traces;
-    traces.tables.extend(written_table(&write));
-    let surplus = traces.tables.len().saturating_sub(Traces::TABLES_MAX);
-    traces.tables.drain(..surplus);
     let mut record = record.clone();
-    record.traces = traces.clone();
+    record.traces.add(written_table(&write));
     let record = &record;
+    // A changed image is found out before a running system is taken down for it.
+    chain
+        .last
+        .extend(ctx.image_checks.get(&record.desired.image));
     chain.then(
         Step::Claim {
             instance: instance.clone(),
@@ -187,9 +207,17 @@ pub fn deploy(
         LOCAL_LIMIT_S,
     );
     into_ramdisk(&mut chain, place, &target, &bmc);
-    if let Some(check) = ctx.image_checks.get(&record.desired.image) {
-        chain.last.push(*check);
-    }
+    chain.then(
+        Step::CheckDisk {
+            instance: instance.clone(),
+            node: node.clone(),
+            disk: write.disk.clone(),
+            existing: write.existing,
+            known_tables: write.known_tables.clone(),
+            table: written_table(&write),
+        },
+        LOCAL_LIMIT_S,
+    );
     chain.then(Step::WriteDisk(Box::new(write)), WRITE_LIMIT_S);
     chain.then(
         Step::BootInstance {
@@ -230,7 +258,7 @@ pub fn resume_written(
         last: after,
         ids: Vec::new(),
     };
-    chain.then(Step::PowerOff { bmc: bmc.clone() }, limits.power_timeout_s);
+    chain.soft_off(&bmc, place);
     chain.then(
         Step::BootInstance {
             instance: instance.clone(),
@@ -278,7 +306,7 @@ pub fn in_place(
     if work.power {
         match record.desired.power_state {
             PowerState::Off => {
-                chain.then(Step::PowerOff { bmc }, limits.power_timeout_s);
+                chain.soft_off(&bmc, place);
             }
             PowerState::On => {
                 chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
@@ -315,7 +343,6 @@ pub fn destroy(
     then: Afterwards,
     after: Vec<StepId>,
 ) -> Vec<StepId> {
-    let limits = &place.site.limits;
     let target = place.target(record);
     let (node, bmc) = (place.addr, place.bmc());
     let mut chain = Chain {
@@ -334,7 +361,9 @@ pub fn destroy(
         },
         LOCAL_LIMIT_S,
     );
-    if let Some((mode, disk)) = erasure(record) {
+    let erasure = erasure(record);
+    let keeps_data = erasure.is_none();
+    if let Some((mode, disk)) = erasure {
         into_ramdisk(&mut chain, place, &target, &bmc);
         chain.then(
             Step::EraseDisk {
@@ -346,7 +375,11 @@ pub fn destroy(
             WRITE_LIMIT_S,
         );
     }
-    chain.then(Step::PowerOff { bmc }, limits.power_timeout_s);
+    if keeps_data {
+        chain.soft_off(&bmc, place);
+    } else {
+        chain.hard_off(&bmc, place);
+    }
     chain.then(
         Step::RemoveBoot {
             node: node.clone(),
@@ -386,7 +419,7 @@ pub fn erasure(record: &InstanceRecord) -> Option<(Erase, DiskTarget)> {
 fn into_ramdisk(chain: &mut Chain<'_>, place: Place<'_>, target: &BootTarget, bmc: &Bmc) {
     let limits = &place.site.limits;
     // The off comes first: a machine that is still running must not fetch a script that is served once.
-    chain.then(Step::PowerOff { bmc: bmc.clone() }, limits.power_timeout_s);
+    chain.hard_off(bmc, place);
     chain.then(
         Step::BootDeploy {
             instance: chain.instance.clone(),
@@ -439,10 +472,12 @@ fn finish(
         );
     }
     if record.desired.power_state == PowerState::Off {
-        chain.then(
-            Step::PowerOff { bmc: bmc.clone() },
-            place.site.limits.power_timeout_s,
-        );
+        // A system that has not spoken is not waited for: what it has on its disk is what was written.
+        if record.desired.wait_for_phone_home {
+            chain.soft_off(bmc, place);
+        } else {
+            chain.hard_off(bmc, place);
+        }
     }
     let mut done = record.clone();
     done.phase = phase_of(record.desired.power_state);

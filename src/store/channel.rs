@@ -247,12 +247,14 @@ impl Store {
 
     /// The open deployment that a NIC belongs to.
     pub async fn deployment_by_mac(&self, mac: Mac) -> Result<Option<Deployment>, StoreError> {
-        let rows =
-            sqlx::query("SELECT * FROM deployments WHERE status <> 'over' AND instr(macs, $1) > 0")
-                .bind(format!("\"{mac}\""))
-                .fetch_optional(&self.pool)
-                .await?;
-        rows.map(|r| self.read_deployment(&r)).transpose()
+        // A NIC may have moved to another node: the newest deployment is the one it boots for.
+        let row = sqlx::query(
+            "SELECT * FROM deployments WHERE status <> 'over' AND instr(macs, $1) > 0 ORDER BY rowid DESC LIMIT 1",
+        )
+        .bind(format!("\"{mac}\""))
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(|r| self.read_deployment(&r)).transpose()
     }
 
     fn read_deployment(&self, row: &SqliteRow) -> Result<Deployment, StoreError> {

@@ -35,6 +35,7 @@ fn limits(r: &mut Reader<'_>) -> Limits {
         ramdisk_timeout_s,
         boot_timeout_s,
         power_timeout_s,
+        soft_off_timeout_s,
         write_stall_s,
     } = Limits::default();
     let mut at_least_one = |name: &'static str, default: u32| {
@@ -50,6 +51,7 @@ fn limits(r: &mut Reader<'_>) -> Limits {
         ramdisk_timeout_s: at_least_one("ramdisk_timeout_s", ramdisk_timeout_s),
         boot_timeout_s: at_least_one("boot_timeout_s", boot_timeout_s),
         power_timeout_s: at_least_one("power_timeout_s", power_timeout_s),
+        soft_off_timeout_s: at_least_one("soft_off_timeout_s", soft_off_timeout_s),
         write_stall_s: at_least_one("write_stall_s", write_stall_s),
     }
 }

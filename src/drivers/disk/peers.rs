@@ -228,6 +228,7 @@ impl Job {
             model: String::new(),
             size: self.size,
             rotational: false,
+            blank: true,
             head: Vec::new(),
         };
         let plan = self.plan();

@@ -257,14 +257,27 @@ memory_mb() {
     fi
 }
 
+# 1 when the first and the last MiB hold nothing but zeroes: a file system without a partition table, a RAID member or a backup
+# table shows in one of them.
+blank() {
+    blank_last=$(($2 / 1048576 - 1))
+    [ "$blank_last" -ge 0 ] || blank_last=0
+    blank_bytes=$({
+        dd if="/dev/$1" bs=1048576 count=1
+        dd if="/dev/$1" bs=1048576 skip="$blank_last"
+    } 2>/dev/null | tr -d '\0' | head -c 1 | wc -c)
+    [ "$blank_bytes" = 0 ] && echo 1 || echo 0
+}
+
 inventory() {
     printf 'ramdisk\t%s\naddress\t%s\nmemory_mb\t%s\ncpus\t%s\nkernel\t%s\n' \
         "$RAMDISK_VERSION" "$address" "$(memory_mb)" "$(nproc)" "$(uname -r)"
     for name in $(cat /run/disks); do
         dir=/sys/block/$name
-        printf 'disk\tname=%s\tserial=%s\twwn=%s\tsize=%s\tsector=%s\trotational=%s\tmodel=%s\thead=%s\n' \
+        printf 'disk\tname=%s\tserial=%s\twwn=%s\tsize=%s\tsector=%s\trotational=%s\tmodel=%s\tblank=%s\thead=%s\n' \
             "$name" "$(serial_of "$name")" "$(encode "$(fact "$dir/wwid" "$dir/device/wwid")")" "$(size_of "$name")" \
             "$(fact "$dir/queue/logical_block_size")" "$(fact "$dir/queue/rotational")" "$(fact "$dir/device/model")" \
+            "$(blank "$name" "$(size_of "$name")")" \
             "$(dd if="/dev/$name" bs=1024 count=1 2>/dev/null | xxd -p | tr -d '\n')"
     done
 }

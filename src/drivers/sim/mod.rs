@@ -169,6 +169,7 @@ impl World {
                 | Step::SetBootDevice { .. }
                 | Step::PowerOn { .. }
                 | Step::AwaitRamdisk { .. }
+                | Step::CheckDisk { .. }
                 | Step::BootInstance { .. }
                 | Step::Reboot { .. }
                 | Step::Finish { .. }
@@ -258,6 +259,7 @@ fn disk_for(target: &DiskTarget) -> FoundDisk {
         model: hints.model.clone().unwrap_or_default(),
         size: target.size_min,
         rotational: hints.rotational.unwrap_or(false),
+        blank: true,
         head: vec![0; 1024],
     }
 }
