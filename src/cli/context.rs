@@ -16,7 +16,7 @@ use crate::drivers::ledger::StoreLedger;
 use crate::drivers::sim::{self, Faults, World};
 use crate::drivers::{Clock, Drivers, disk, power};
 use crate::ids::Addr;
-use crate::model::{Fleet, ImageFacts, Node, Observed, PowerConfig, Recorded, Resource};
+use crate::model::{Fleet, ImageFacts, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
 use crate::plan::{self, Bmc, Intent, Plan, PlanInput};
 use crate::secret::{Key32, Secret};
 use crate::store::{Sealer, Store};
@@ -222,6 +222,7 @@ impl Session {
             }
         }
         let mut nodes = Vec::new();
+        let mut unknown = BTreeMap::new();
         for addr in wanted {
             let declared = self.configured.fleet().nodes.get(addr);
             let recorded_node = match recorded.resources.get(addr) {
@@ -232,17 +233,21 @@ impl Session {
                 continue;
             };
             let password = match declared {
-                Some(node) => node.power.password().text.clone(),
-                None => self
-                    .store
-                    .secret(&password_secret(addr))
-                    .await
-                    .unwrap_or_default(),
+                Some(node) => Ok(node.power.password().text.clone()),
+                None => self.store.secret(&password_secret(addr)).await,
             };
-            nodes.push((bmc_of(addr, node), password));
+            // A guess would be a failed login, and some BMCs lock a user out after a few.
+            match password {
+                Ok(password) => nodes.push((bmc_of(addr, node), password)),
+                Err(error) => {
+                    unknown.insert(addr.clone(), PowerSeen::Unknown(error.to_string()));
+                }
+            }
         }
         let power: Arc<dyn crate::drivers::PowerLook> = self.drivers.power.clone();
-        Ok(look::look(power, nodes).await)
+        let mut observed = look::look(power, nodes).await;
+        observed.power.extend(unknown);
+        Ok(observed)
     }
 
     /// Credentials and user data of the configuration go into the store, sealed, before the first step.

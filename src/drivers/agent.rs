@@ -27,6 +27,8 @@ const ERASE: Duration = Duration::from_secs(24 * 3600);
 const PORTAL_PORT: u16 = 3260;
 /// CHAP secrets are cut to this many characters: 128 bits, and no target refuses the length.
 const CHAP_CHARS: usize = 32;
+/// The form of the report, and what the ramdisk looked at; `init.sh` says the same.
+pub const RAMDISK_VERSION: &str = "2";
 /// A report longer than this is not one.
 const DISKS_MAX: usize = 256;
 
@@ -295,6 +297,7 @@ pub fn parse_report(text: &str) -> Result<Report, String> {
         cpus: 0,
         disks: Vec::new(),
     };
+    let mut is_ours = false;
     for line in text.lines() {
         let mut fields = line.split('\t');
         let (name, value) = (
@@ -308,6 +311,13 @@ pub fn parse_report(text: &str) -> Result<Report, String> {
             )
         };
         match name {
+            "ramdisk" if value == RAMDISK_VERSION => is_ours = true,
+            "ramdisk" => {
+                return Err(format!(
+                    "expected version {RAMDISK_VERSION}, found {}; build the ramdisk again with `bmctl ramdisk build`",
+                    printable(value)
+                ));
+            }
             "address" => report.address = value.parse().map_err(|_| bad())?,
             "memory_mb" => report.memory_mb = value.parse().map_err(|_| bad())?,
             "cpus" => report.cpus = value.parse().map_err(|_| bad())?,
@@ -316,6 +326,11 @@ pub fn parse_report(text: &str) -> Result<Report, String> {
             // Facts of a newer ramdisk are not ours to judge.
             _ => {}
         }
+    }
+    if !is_ours {
+        return Err(
+            "it names no version; build the ramdisk again with `bmctl ramdisk build`".to_owned(),
+        );
     }
     if report.address.is_unspecified() {
         return Err("it names no address".to_owned());
@@ -386,7 +401,7 @@ mod tests {
 
     #[test]
     fn a_report_is_read() {
-        let text = "ramdisk\t1\naddress\t10.99.0.51\nmemory_mb\t512\ncpus\t2\ndisk\tname=vda\tserial=BM 1\twwn=\tsize=4294967296\tsector=512\trotational=1\tmodel=\thead=0000\n";
+        let text = "ramdisk\t2\naddress\t10.99.0.51\nmemory_mb\t512\ncpus\t2\ndisk\tname=vda\tserial=BM 1\twwn=\tsize=4294967296\tsector=512\trotational=1\tmodel=\thead=0000\n";
         let report = parse_report(text).unwrap();
         assert_eq!(report.disks[0].serial, "BM 1");
         assert_eq!(
@@ -394,7 +409,9 @@ mod tests {
             "disk=vda serial=BM%201 size=4294967296"
         );
         assert!(parse_report("disk\tname=../x\n").is_err());
-        assert!(parse_report("ramdisk\t1\n").is_err());
+        assert!(parse_report("ramdisk\t2\n").is_err());
+        let old = parse_report("ramdisk\t1\naddress\t10.0.0.1\n").unwrap_err();
+        assert!(old.contains("bmctl ramdisk build"), "{old}");
     }
 
     proptest! {

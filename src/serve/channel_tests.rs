@@ -130,7 +130,7 @@ async fn a_second_exchange_alarms_and_stops_the_deployment() {
 async fn requests_are_authenticated_numbered_and_answered_under_the_key() {
     let f = fixture().await;
     let key = f.exchange().await;
-    let body = "address\t10.99.0.50\n";
+    let body = "ramdisk\t2\naddress\t10.99.0.50\n";
     assert!(
         f.call(&Key32::new([1; 32]), "ready", "1", body)
             .await

@@ -4,7 +4,7 @@
 # Secrets stay in shell variables and reach no command line but tgtadm's: there is one user here.
 set -u -f
 
-RAMDISK_VERSION=1
+RAMDISK_VERSION=2
 NIC_WAIT_S_MAX=60           # cards with firmware to load take ten seconds and more
 DHCP_ROUNDS_MAX=4           # of 30 s each: a switch port with spanning tree drops the first 30 s
 DISK_WAIT_S_MAX=60
