@@ -209,6 +209,7 @@ async fn execute(
     let seen = interrupted.clone();
     let notes = *out;
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
     let asked = async move {
         // Without a handler Ctrl-C ends the process at once, which the next apply survives too.
         if tokio::signal::ctrl_c().await.is_ok() {
@@ -225,6 +226,7 @@ async fn execute(
             () = asked => {}
             // A supervisor that says "end" does not want to wait for an image.
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
     };
     tokio::select! {

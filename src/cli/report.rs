@@ -126,18 +126,28 @@ impl Reporter {
                 step: _,
             } => {
                 let time = format!("{}.{} s", elapsed_ms / 1000, elapsed_ms % 1000 / 100);
-                let (word, why) = match outcome {
-                    Outcome::Done { detail } => (out.paint_err(green, "done"), detail.clone()),
+                Some(match outcome {
+                    Outcome::Done { detail } => {
+                        let word = out.paint_err(green, "done");
+                        format!("{subject}: {title}: {word} after {time} ({detail})")
+                    }
                     Outcome::AlreadyDone { detail } => {
-                        (out.paint_err(green, "already done"), detail.clone())
+                        let word = out.paint_err(green, "already done");
+                        format!("{subject}: {title}: {word} ({detail})")
                     }
-                    Outcome::Failed { why } => (out.paint_err(red, "FAILED"), why.clone()),
+                    Outcome::Failed { why } => {
+                        let word = out.paint_err(red, "FAILED");
+                        format!("{subject}: {title}: {word} after {time}: {why}")
+                    }
                     Outcome::Blocked { by } => {
-                        (out.paint_err(yellow, "blocked"), format!("by {by}"))
+                        let word = out.paint_err(yellow, "blocked");
+                        format!("{subject}: {title}: {word} by {by}")
                     }
-                    Outcome::NotStarted => (out.paint_err(yellow, "not started"), String::new()),
-                };
-                Some(format!("{subject}: {title}: {word} after {time} ({why})"))
+                    Outcome::NotStarted => {
+                        let word = out.paint_err(yellow, "not started");
+                        format!("{subject}: {title}: {word}")
+                    }
+                })
             }
             Event::Warning { subject, text } => {
                 let who = subject
