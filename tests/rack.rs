@@ -438,7 +438,7 @@ fn faults_are_named_and_cured() {
     for (who, wanted) in [
         ("instance.locked: ", "wrong password"),
         ("instance.down: ", "no answer"),
-        ("instance.small: write disk", "local_gb"),
+        ("instance.small: check disk", "local_gb"),
         ("instance.lost: wait for ramdisk", "no end after 75 s"),
     ] {
         assert!(
