@@ -1,6 +1,7 @@
 //! dnsmasq, supervised: DHCP and TFTP of one site.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -113,6 +114,11 @@ async fn evict_orphan(spec: &SiteSpec) {
     let _ = tokio::time::timeout(Duration::from_secs(5), gone).await;
 }
 
+/// Who has which address, in dnsmasq's own words.
+pub fn leases(spec: &SiteSpec) -> PathBuf {
+    spec.work.join("leases")
+}
+
 fn conf_argument(spec: &SiteSpec) -> String {
     format!("--conf-file={}", spec.work.join("dnsmasq.conf").display())
 }
@@ -194,10 +200,7 @@ fn configuration(spec: &SiteSpec) -> String {
         "pid-file={}",
         spec.work.join("dnsmasq.pid").display()
     ));
-    line(format!(
-        "dhcp-leasefile={}",
-        spec.work.join("leases").display()
-    ));
+    line(format!("dhcp-leasefile={}", leases(spec).display()));
     line(format!(
         "log-facility={}",
         spec.work.join("dnsmasq.log").display()

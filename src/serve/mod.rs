@@ -7,7 +7,9 @@ mod channel;
 mod dnsmasq;
 mod files;
 mod http;
+mod peer;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -140,6 +142,7 @@ pub async fn start(
         log: log.clone(),
     });
     let server = tokio::spawn(async move {
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         if let Err(error) = axum::serve(listener, app).await {
             log(format!("HTTP service ended: {error}"));
         }
@@ -149,4 +152,35 @@ pub async fn start(
         dnsmasq,
         work,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A site with managed DHCP whose files are in `dir`.
+    pub fn spec(dir: &Path) -> SiteSpec {
+        SiteSpec {
+            addr: "site.lab".parse().unwrap(),
+            site: Site {
+                network: "network.lab".parse().unwrap(),
+                address: "10.99.0.1".parse().unwrap(),
+                http_port: 8081,
+                dhcp: DhcpMode::Managed,
+                bios_loader: crate::model::BiosLoader::Ipxe,
+                ramdisk: ".bmctl/ramdisk".to_owned(),
+                kernel_args: String::new(),
+                limits: crate::model::Limits::default(),
+            },
+            network: Network {
+                cidr: "10.99.0.0/24".parse().unwrap(),
+                gateway: None,
+                dns: Vec::new(),
+                vlan: None,
+                dhcp: None,
+            },
+            root: dir.to_owned(),
+            work: dir.to_owned(),
+        }
+    }
 }
