@@ -17,7 +17,7 @@ use crate::ids::Addr;
 use crate::model::{Recorded, Resource};
 use crate::plan::render::{Steps, View, render};
 use crate::plan::{Intent, Plan, Step};
-use crate::serve::{self, Services, SiteSpec};
+use crate::serve::{self, Probe, ServeError, Services, SiteSpec};
 use crate::store::StoreError;
 
 #[derive(Debug, clap::Args)]
@@ -256,8 +256,18 @@ async fn start_services(
     let recorded = session.store.recorded().await?;
     let mut out = Vec::new();
     for (addr, spec) in sites_of(session, plan, &recorded) {
-        if serve::is_served(&spec).await {
-            continue;
+        match serve::probe(&spec, &recorded.lineage).await {
+            Probe::Ours => continue,
+            Probe::Nobody => {}
+            Probe::SomebodyElse(answer) => {
+                return Err(ServeError::Held {
+                    site: addr,
+                    address: spec.site.address,
+                    port: spec.site.http_port,
+                    answer,
+                }
+                .into());
+            }
         }
         let log = reporter.log(addr);
         let services = serve::start(

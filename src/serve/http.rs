@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 
 use super::channel::{self, Call, Headers, Refusal};
 use super::peer::{self, Expected, Stranger};
-use super::{Log, SiteSpec, boot, dnsmasq, files};
+use super::{Log, SiteSpec, boot, dnsmasq, files, probe};
 use crate::drivers::Clock;
 use crate::drivers::agent::{printable, random_key};
 use crate::model::DhcpMode;
@@ -23,6 +23,8 @@ use crate::store::{BootEntry, Store};
 use crate::units::{Mac, Sha256};
 
 pub struct Shared {
+    /// What `/v1/site` says: which site of which state this is.
+    pub name: String,
     pub spec: SiteSpec,
     pub store: Store,
     pub clock: Arc<dyn Clock>,
@@ -46,6 +48,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/boot/{mac}", get(script))
         .route("/files/deploy/{name}", get(deploy_file))
         .route("/files/sha256/{digest}", get(instance_file))
+        .route(probe::PATH, get(site))
         .route("/v1/deploy/{what}", post(deploy))
         .route("/v1/phone-home/{token}", post(phone_home))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -118,6 +121,11 @@ async fn chain(State(shared): App) -> Response {
         StatusCode::OK,
         boot::chain_script(&format!("http://{}:{}", site.address, site.http_port)),
     )
+}
+
+/// So that an apply can tell whether it is its own state that is served here.
+async fn site(State(shared): App) -> Response {
+    text(StatusCode::OK, format!("{}\n", shared.name))
 }
 
 async fn script(State(shared): App, ConnectInfo(peer): Peer, Path(mac): Path<String>) -> Response {

@@ -8,8 +8,11 @@ mod dnsmasq;
 mod files;
 mod http;
 mod peer;
+mod probe;
 
-use std::net::SocketAddr;
+pub use probe::{Probe, probe};
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +36,15 @@ pub enum ServeError {
         site: Addr,
         address: String,
         source: std::io::Error,
+    },
+    #[error(
+        "port {port} of {site} at {address} is held by something that is not this state's bmctl serve (it answers: {answer}); stop it or set http_port"
+    )]
+    Held {
+        site: Addr,
+        address: Ipv4Addr,
+        port: u16,
+        answer: String,
     },
     #[error("{what} {path}: {source}")]
     File {
@@ -97,16 +109,6 @@ impl Drop for Services {
     }
 }
 
-/// Whether somebody serves this site already.
-pub async fn is_served(spec: &SiteSpec) -> bool {
-    let at = (spec.site.address, spec.site.http_port);
-    let limit = std::time::Duration::from_secs(1);
-    matches!(
-        tokio::time::timeout(limit, tokio::net::TcpStream::connect(at)).await,
-        Ok(Ok(_))
-    )
-}
-
 /// Starts the services of a site. They run until stopped.
 pub async fn start(
     spec: SiteSpec,
@@ -122,6 +124,7 @@ pub async fn start(
             address,
             source,
         })?;
+    let lineage = store.recorded().await?.lineage;
     files::prepare(&spec)?;
     let dnsmasq = match spec.site.dhcp {
         DhcpMode::Managed => Some(dnsmasq::Dnsmasq::start(&spec, log.clone()).await?),
@@ -136,6 +139,7 @@ pub async fn start(
         log.clone(),
     ));
     let app = http::router(http::Shared {
+        name: probe::name(&spec.addr, &lineage),
         spec,
         store,
         clock,
