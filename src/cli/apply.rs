@@ -318,6 +318,7 @@ pub fn site_spec(session: &Session, recorded: &Recorded, addr: &Addr) -> Option<
     })?;
     Some(SiteSpec {
         work: work_dir(&session.state_dir, addr),
+        leases: session.state_dir.join(leases_name(addr)),
         addr: addr.clone(),
         site,
         network,
@@ -329,6 +330,16 @@ pub fn site_spec(session: &Session, recorded: &Recorded, addr: &Addr) -> Option<
 fn work_dir(state: &Path, site: &Addr) -> PathBuf {
     let digest = Sha256::digest(format!("{}\n{site}", state.display()));
     PathBuf::from("/run/bmctl").join(hex::encode(&digest[..8]))
+}
+
+/// `leases-<name>`. A site of a module or with a key has a digest behind its name: its address is no file name.
+fn leases_name(site: &Addr) -> String {
+    let name = &site.name;
+    if site.module.is_empty() && site.key.is_none() {
+        return format!("leases-{name}");
+    }
+    let digest = Sha256::digest(site.to_string());
+    format!("leases-{name}.{}", hex::encode(&digest[..8]))
 }
 
 /// The end report: done, already done, failed and blocked, each failure with its reason.

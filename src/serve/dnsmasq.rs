@@ -1,7 +1,7 @@
 //! dnsmasq, supervised: DHCP and TFTP of one site.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -51,6 +51,7 @@ impl Dnsmasq {
         std::fs::write(&config, configuration(spec))
             .map_err(|e| ServeError::file("file", &config, e))?;
         evict_orphan(spec).await;
+        make_leases(spec)?;
         let pid = Arc::new(AtomicI32::new(0));
         let mut child = spawn(spec)?;
         tokio::time::sleep(SETTLE).await;
@@ -87,6 +88,17 @@ impl Dnsmasq {
     }
 }
 
+/// A lease file is nobody else's to read. dnsmasq opens it before it becomes `nobody`, keeps it open, and writes it in place.
+fn make_leases(spec: &SiteSpec) -> Result<(), ServeError> {
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&spec.leases)
+        .map_err(|e| ServeError::file("lease file", &spec.leases, e))?;
+    Ok(())
+}
+
 /// A dnsmasq whose bmctl was killed goes on, and would keep the port. It is told by its own pid file and by the configuration
 /// on its command line: nobody else's is touched.
 async fn evict_orphan(spec: &SiteSpec) {
@@ -112,11 +124,6 @@ async fn evict_orphan(spec: &SiteSpec) {
     };
     // A process that cannot be killed shows itself as a taken port, with dnsmasq's own words.
     let _ = tokio::time::timeout(Duration::from_secs(5), gone).await;
-}
-
-/// Who has which address, in dnsmasq's own words.
-pub fn leases(spec: &SiteSpec) -> PathBuf {
-    spec.work.join("leases")
 }
 
 fn conf_argument(spec: &SiteSpec) -> String {
@@ -200,7 +207,7 @@ fn configuration(spec: &SiteSpec) -> String {
         "pid-file={}",
         spec.work.join("dnsmasq.pid").display()
     ));
-    line(format!("dhcp-leasefile={}", leases(spec).display()));
+    line(format!("dhcp-leasefile={}", spec.leases.display()));
     line(format!(
         "log-facility={}",
         spec.work.join("dnsmasq.log").display()

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 
 use super::channel::{self, Call, Headers, Refusal};
 use super::peer::{self, Expected, Stranger};
-use super::{Log, SiteSpec, boot, dnsmasq, files, probe};
+use super::{Log, SiteSpec, boot, files, probe};
 use crate::drivers::Clock;
 use crate::drivers::agent::{printable, random_key};
 use crate::model::DhcpMode;
@@ -102,7 +102,7 @@ impl Shared {
                         tokio::time::sleep(LEASE_LOOK_PAUSE).await;
                     }
                     // A file that cannot be read holds no lease: refused, and the log says so.
-                    let leases = tokio::fs::read_to_string(dnsmasq::leases(&self.spec)).await;
+                    let leases = tokio::fs::read_to_string(&self.spec.leases).await;
                     let leases = leases.as_deref().unwrap_or_default();
                     found = peer::admit(peer.ip(), cidr, Expected::Lease { mac, leases });
                     if found != Err(Stranger::NoLease) {

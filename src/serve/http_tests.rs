@@ -92,7 +92,7 @@ async fn without_an_address_the_lease_says_who_it_is() {
     let shared = shared(dir.path(), None).await;
     assert_eq!(ask(&shared, "10.99.0.60").await, Err(StatusCode::FORBIDDEN));
     let line = format!("1795254121 {MAC} 10.99.0.60 * 01:{MAC}\n");
-    std::fs::write(dnsmasq::leases(&shared.spec), line).unwrap();
+    std::fs::write(&shared.spec.leases, line).unwrap();
     assert!(ask(&shared, "10.99.0.60").await.is_ok());
 }
 

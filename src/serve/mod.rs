@@ -78,34 +78,40 @@ pub struct SiteSpec {
     pub root: PathBuf,
     /// Readable by the user dnsmasq runs as; nothing secret but one-shot tokens of pxelinux is ever in it.
     pub work: PathBuf,
+    /// dnsmasq's leases, in the state directory: they outlive the services, because an address whose lease is forgotten could be
+    /// given away twice.
+    pub leases: PathBuf,
 }
 
 /// Running services; dropped, they end.
 pub struct Services {
-    tasks: Vec<JoinHandle<()>>,
+    sync: JoinHandle<()>,
+    server: JoinHandle<()>,
     dnsmasq: Option<dnsmasq::Dnsmasq>,
     work: PathBuf,
 }
 
 impl Services {
-    /// Ends the services and removes their files.
+    /// Ends the services, in the order in which nodes need them, and removes their files but the leases.
     pub async fn stop(mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        // Before dnsmasq, whose end it would report; waited for, so that it writes no file that was removed.
+        self.sync.abort();
+        let _ = (&mut self.sync).await;
         if let Some(dnsmasq) = self.dnsmasq.take() {
             dnsmasq.stop().await;
         }
         // What is left costs a few megabytes of /run until the next start of this site.
         let _ = std::fs::remove_dir_all(&self.work);
+        // Its port is what says that the site is served: it is free when all else is gone.
+        self.server.abort();
+        let _ = (&mut self.server).await;
     }
 }
 
 impl Drop for Services {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.sync.abort();
+        self.server.abort();
     }
 }
 
@@ -152,7 +158,8 @@ pub async fn start(
         }
     });
     Ok(Services {
-        tasks: vec![sync, server],
+        sync,
+        server,
         dnsmasq,
         work,
     })
@@ -185,6 +192,7 @@ mod tests {
             },
             root: dir.to_owned(),
             work: dir.to_owned(),
+            leases: dir.join("leases-lab"),
         }
     }
 }
