@@ -17,7 +17,7 @@ use crate::ids::Addr;
 use crate::model::{Recorded, Resource};
 use crate::plan::render::{Steps, View, render};
 use crate::plan::{Intent, Plan, Step};
-use crate::serve::{self, Services, SiteSpec};
+use crate::serve::{self, Probe, ServeError, Services, SiteSpec};
 use crate::store::StoreError;
 
 #[derive(Debug, clap::Args)]
@@ -258,8 +258,18 @@ async fn start_services(
     let recorded = session.store.recorded().await?;
     let mut out = Vec::new();
     for (addr, spec) in sites_of(session, plan, &recorded) {
-        if serve::is_served(&spec).await {
-            continue;
+        match serve::probe(&spec, &recorded.lineage).await {
+            Probe::Ours => continue,
+            Probe::Nobody => {}
+            Probe::SomebodyElse(answer) => {
+                return Err(ServeError::Held {
+                    site: addr,
+                    address: spec.site.address,
+                    port: spec.site.http_port,
+                    answer,
+                }
+                .into());
+            }
         }
         let log = reporter.log(addr);
         let services = serve::start(
@@ -310,6 +320,7 @@ pub fn site_spec(session: &Session, recorded: &Recorded, addr: &Addr) -> Option<
     })?;
     Some(SiteSpec {
         work: work_dir(&session.state_dir, addr),
+        leases: session.state_dir.join(leases_name(addr)),
         addr: addr.clone(),
         site,
         network,
@@ -321,6 +332,16 @@ pub fn site_spec(session: &Session, recorded: &Recorded, addr: &Addr) -> Option<
 fn work_dir(state: &Path, site: &Addr) -> PathBuf {
     let digest = Sha256::digest(format!("{}\n{site}", state.display()));
     PathBuf::from("/run/bmctl").join(hex::encode(&digest[..8]))
+}
+
+/// `leases-<name>`. A site of a module or with a key has a digest behind its name: its address is no file name.
+fn leases_name(site: &Addr) -> String {
+    let name = &site.name;
+    if site.module.is_empty() && site.key.is_none() {
+        return format!("leases-{name}");
+    }
+    let digest = Sha256::digest(site.to_string());
+    format!("leases-{name}.{}", hex::encode(&digest[..8]))
 }
 
 /// The end report: done, already done, failed and blocked, each failure with its reason.

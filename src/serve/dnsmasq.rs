@@ -1,6 +1,7 @@
 //! dnsmasq, supervised: DHCP and TFTP of one site.
 
 use std::fmt::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -28,20 +29,30 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// A deleted host is forgotten only because the whole file is read again.
+    /// A deleted host is forgotten only because the whole file is read again. An error while dnsmasq is down: what it will read
+    /// when it starts is not served yet.
     pub fn reread(&self) -> Result<(), ServeError> {
-        let Some(pid) = Pid::from_raw(self.pid.load(Ordering::Acquire)) else {
-            // It is being started and will read the file as it stands.
-            return Ok(());
-        };
-        kill_process(pid, Signal::HUP).map_err(|e| {
+        kill_process(self.pid()?, Signal::HUP).map_err(|e| {
             ServeError::Dnsmasq(format!("cannot be told to read its hosts again: {e}"))
+        })
+    }
+
+    /// Whether DHCP is answered at all.
+    pub fn is_up(&self) -> Result<(), ServeError> {
+        self.pid().map(|_| ())
+    }
+
+    fn pid(&self) -> Result<Pid, ServeError> {
+        Pid::from_raw(self.pid.load(Ordering::Acquire)).ok_or_else(|| {
+            ServeError::Dnsmasq("is down; nothing can boot until it is up again".to_owned())
         })
     }
 }
 
 /// How long dnsmasq has to show that it stays: a wrong option or a taken port ends it at once.
 const SETTLE: Duration = Duration::from_millis(300);
+/// What it says at its end is a line or two.
+const SAID_BYTES_MAX: u64 = 4096;
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 impl Dnsmasq {
@@ -50,19 +61,9 @@ impl Dnsmasq {
         std::fs::write(&config, configuration(spec))
             .map_err(|e| ServeError::file("file", &config, e))?;
         evict_orphan(spec).await;
+        make_leases(spec)?;
         let pid = Arc::new(AtomicI32::new(0));
-        let mut child = spawn(spec)?;
-        tokio::time::sleep(SETTLE).await;
-        if let Ok(Some(status)) = child.try_wait() {
-            let mut said = String::new();
-            if let Some(mut err) = child.stderr.take() {
-                let _ = tokio::io::AsyncReadExt::read_to_string(&mut err, &mut said).await;
-            }
-            return Err(ServeError::Dnsmasq(format!(
-                "ended at once ({status}): {}",
-                said.trim()
-            )));
-        }
+        let child = spawn_settled(spec).await?;
         note(&pid, &child);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(supervise(spec.clone(), child, pid.clone(), stopped, log));
@@ -84,6 +85,17 @@ impl Dnsmasq {
         }
         let _ = self.task.await;
     }
+}
+
+/// A lease file is nobody else's to read. dnsmasq opens it before it becomes `nobody`, keeps it open, and writes it in place.
+fn make_leases(spec: &SiteSpec) -> Result<(), ServeError> {
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&spec.leases)
+        .map_err(|e| ServeError::file("lease file", &spec.leases, e))?;
+    Ok(())
 }
 
 /// A dnsmasq whose bmctl was killed goes on, and would keep the port. It is told by its own pid file and by the configuration
@@ -143,6 +155,26 @@ fn spawn(spec: &SiteSpec) -> Result<Child, ServeError> {
         })
 }
 
+/// A dnsmasq that has stayed for a moment. Before that it is told nothing: a signal it does not handle yet would end it.
+async fn spawn_settled(spec: &SiteSpec) -> Result<Child, ServeError> {
+    let mut child = spawn(spec)?;
+    match tokio::time::timeout(SETTLE, child.wait()).await {
+        Err(_) => Ok(child),
+        Ok(Err(error)) => Err(ServeError::Dnsmasq(format!("cannot be watched: {error}"))),
+        Ok(Ok(status)) => {
+            let mut said = String::new();
+            if let Some(err) = child.stderr.take() {
+                let mut err = tokio::io::AsyncReadExt::take(err, SAID_BYTES_MAX);
+                let _ = tokio::io::AsyncReadExt::read_to_string(&mut err, &mut said).await;
+            }
+            Err(ServeError::Dnsmasq(format!(
+                "ended at once ({status}): {}",
+                said.trim()
+            )))
+        }
+    }
+}
+
 async fn supervise(
     spec: SiteSpec,
     mut child: Child,
@@ -151,26 +183,41 @@ async fn supervise(
     log: Log,
 ) {
     loop {
-        tokio::select! {
+        let status = tokio::select! {
             _ = &mut stopped => {
                 // kill_on_drop covers the case where it cannot be killed here.
                 let _ = child.kill().await;
                 return;
             }
-            status = child.wait() => {
-                pid.store(0, Ordering::Release);
-                log(format!("dnsmasq of {} ended ({status:?}) and is started again", spec.addr));
-                tokio::time::sleep(RESTART_PAUSE).await;
-                match spawn(&spec) {
-                    Ok(next) => {
-                        note(&pid, &next);
-                        child = next;
-                    }
-                    Err(error) => {
-                        log(error.to_string());
-                        return;
-                    }
-                }
+            status = child.wait() => status,
+        };
+        pid.store(0, Ordering::Release);
+        let how = status.map_or_else(|e| e.to_string(), |s| s.to_string());
+        log(format!(
+            "dnsmasq of {} ended ({how}) and is started again",
+            spec.addr
+        ));
+        child = tokio::select! {
+            // One that is being started is killed when it is dropped.
+            _ = &mut stopped => return,
+            next = persist(&spec, &log) => next,
+        };
+        note(&pid, &child);
+        log(format!("dnsmasq of {} is up again", spec.addr));
+    }
+}
+
+/// Tries until it works: without DHCP nothing boots, and what is wrong, such as a full disk or a taken port, can pass.
+async fn persist(spec: &SiteSpec, log: &Log) -> Child {
+    let mut told = false;
+    loop {
+        tokio::time::sleep(RESTART_PAUSE).await;
+        match spawn_settled(spec).await {
+            Ok(child) => return child,
+            Err(error) if told => tracing::debug!("{error}"),
+            Err(error) => {
+                log(format!("{error}; it is tried again until it works"));
+                told = true;
             }
         }
     }
@@ -194,10 +241,7 @@ fn configuration(spec: &SiteSpec) -> String {
         "pid-file={}",
         spec.work.join("dnsmasq.pid").display()
     ));
-    line(format!(
-        "dhcp-leasefile={}",
-        spec.work.join("leases").display()
-    ));
+    line(format!("dhcp-leasefile={}", spec.leases.display()));
     line(format!(
         "log-facility={}",
         spec.work.join("dnsmasq.log").display()
@@ -253,4 +297,19 @@ fn configuration(spec: &SiteSpec) -> String {
     }
     line("dhcp-boot=tag:known,tag:!ipxe,tag:uefi,snponly.efi".into());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn while_dnsmasq_is_down_nothing_is_served() {
+        let handle = Handle {
+            pid: Arc::new(AtomicI32::new(0)),
+        };
+        for found in [handle.reread(), handle.is_up()] {
+            assert!(found.unwrap_err().to_string().contains("is down"));
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::dnsmasq::Handle;
 use super::{Log, ServeError, SiteSpec, boot};
@@ -19,6 +20,9 @@ const LOADERS: [(&str, &str); 4] = [
     ("/usr/lib/PXELINUX/pxelinux.0", "pxelinux.0"),
     ("/usr/lib/syslinux/modules/bios/ldlinux.c32", "ldlinux.c32"),
 ];
+
+/// Between two tries of what failed; a trouble that stays is told once.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 pub fn tftp_root(spec: &SiteSpec) -> PathBuf {
     spec.work.join("tftp")
@@ -113,27 +117,39 @@ pub fn path_of(spec: &SiteSpec, entry: &BootEntry, digest: Sha256) -> Option<Pat
 /// Writes the site's files whenever the store's boot entries change, and tells the store what is served.
 pub async fn keep_in_step(spec: SiteSpec, store: Store, hup: Option<Handle>, log: Log) {
     let mut seen: Option<Vec<(Mac, BootEntry)>> = None;
+    let mut trouble: Option<String> = None;
     loop {
-        match store.boot_entries(&spec.addr).await {
-            Ok(entries) if seen.as_ref() != Some(&entries) => {
-                match bring_up(&spec, &store, &entries, hup.as_ref()).await {
-                    Ok(()) => seen = Some(entries),
-                    Err(error) => {
-                        log(format!("{}: {error}", spec.addr));
-                        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-                    }
-                }
-            }
-            // Written anew with the same content: it is served as it stands.
-            Ok(entries) => {
-                if let Err(error) = store.mark_served(&entries).await {
-                    log(format!("{}: {error}", spec.addr));
-                }
-            }
-            Err(error) => log(format!("{}: {error}", spec.addr)),
+        let found = step(&spec, &store, hup.as_ref(), &mut seen).await;
+        let found = found.err().map(|e| e.to_string());
+        if let Some(error) = found.as_ref().filter(|e| trouble.as_ref() != Some(e)) {
+            log(format!("{}: {error}", spec.addr));
         }
+        if found.is_some() {
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+        trouble = found;
         store.changed().await;
     }
+}
+
+async fn step(
+    spec: &SiteSpec,
+    store: &Store,
+    hup: Option<&Handle>,
+    seen: &mut Option<Vec<(Mac, BootEntry)>>,
+) -> Result<(), ServeError> {
+    let entries = store.boot_entries(&spec.addr).await?;
+    if let Some(handle) = hup {
+        handle.is_up()?;
+    }
+    if seen.as_ref() == Some(&entries) {
+        // Written anew with the same content: it is served as it stands.
+        store.mark_served(&entries).await?;
+    } else {
+        bring_up(spec, store, &entries, hup).await?;
+        *seen = Some(entries);
+    }
+    Ok(())
 }
 
 async fn bring_up(

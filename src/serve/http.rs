@@ -1,24 +1,30 @@
 //! The HTTP side of a site.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::channel::{self, Call, Headers, Refusal};
-use super::{Log, SiteSpec, boot, files};
+use super::peer::{self, Expected, Stranger};
+use super::{Log, SiteSpec, boot, files, probe};
 use crate::drivers::Clock;
 use crate::drivers::agent::{printable, random_key};
+use crate::model::DhcpMode;
 use crate::model::recorded::Phoned;
+use crate::plan::step::BootTarget;
 use crate::store::{BootEntry, Store};
 use crate::units::{Mac, Sha256};
 
 pub struct Shared {
+    /// What `/v1/site` says: which site of which state this is.
+    pub name: String,
     pub spec: SiteSpec,
     pub store: Store,
     pub clock: Arc<dyn Clock>,
@@ -26,11 +32,15 @@ pub struct Shared {
 }
 
 type App = State<Arc<Shared>>;
+type Peer = ConnectInfo<SocketAddr>;
 
 /// No honest body is longer.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long `next` is held open: under the minute that proxies and busybox's wget allow.
 const NEXT_HOLD: Duration = Duration::from_secs(25);
+/// dnsmasq writes its lease file in place: one that is read in that moment lacks lines, and is whole a moment later.
+const LEASE_LOOKS: usize = 3;
+const LEASE_LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 pub fn router(shared: Shared) -> Router {
     Router::new()
@@ -38,6 +48,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/boot/{mac}", get(script))
         .route("/files/deploy/{name}", get(deploy_file))
         .route("/files/sha256/{digest}", get(instance_file))
+        .route(probe::PATH, get(site))
         .route("/v1/deploy/{what}", post(deploy))
         .route("/v1/phone-home/{token}", post(phone_home))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -53,6 +64,55 @@ impl Shared {
         (self.log)(refusal.why);
         text(refusal.status, format!("{}\n", refusal.text))
     }
+
+    /// Refuses everybody but the machine a MAC belongs to. Comes before all that a call changes: a stranger's call is nothing.
+    async fn admit(&self, peer: SocketAddr, mac: Mac, target: &BootTarget) -> Result<(), Refusal> {
+        let refuse = |why: &str| Refusal {
+            status: StatusCode::FORBIDDEN,
+            text: "refused",
+            why: format!(
+                "{} asked in the name of {mac}, {why}; nothing was given or changed",
+                peer.ip()
+            ),
+        };
+        if target.site != self.spec.addr {
+            return Err(refuse("a machine of another site"));
+        }
+        self.look_up(peer, mac, target)
+            .await
+            .map_err(|stranger| refuse(stranger.why()))
+    }
+
+    async fn look_up(
+        &self,
+        peer: SocketAddr,
+        mac: Mac,
+        target: &BootTarget,
+    ) -> Result<(), Stranger> {
+        let cidr = self.spec.network.cidr;
+        match (self.spec.site.dhcp, peer::named(target, mac)) {
+            (DhcpMode::External, _) => peer::admit(peer.ip(), cidr, Expected::Network),
+            (DhcpMode::Managed, Some(address)) => {
+                peer::admit(peer.ip(), cidr, Expected::Address(address))
+            }
+            (DhcpMode::Managed, None) => {
+                let mut found = Err(Stranger::NoLease);
+                for look in 0..LEASE_LOOKS {
+                    if look > 0 {
+                        tokio::time::sleep(LEASE_LOOK_PAUSE).await;
+                    }
+                    // A file that cannot be read holds no lease: refused, and the log says so.
+                    let leases = tokio::fs::read_to_string(&self.spec.leases).await;
+                    let leases = leases.as_deref().unwrap_or_default();
+                    found = peer::admit(peer.ip(), cidr, Expected::Lease { mac, leases });
+                    if found != Err(Stranger::NoLease) {
+                        break;
+                    }
+                }
+                found
+            }
+        }
+    }
 }
 
 async fn chain(State(shared): App) -> Response {
@@ -63,17 +123,22 @@ async fn chain(State(shared): App) -> Response {
     )
 }
 
-async fn script(State(shared): App, Path(mac): Path<String>) -> Response {
+/// So that an apply can tell whether it is its own state that is served here.
+async fn site(State(shared): App) -> Response {
+    text(StatusCode::OK, format!("{}\n", shared.name))
+}
+
+async fn script(State(shared): App, ConnectInfo(peer): Peer, Path(mac): Path<String>) -> Response {
     let Ok(mac) = mac.replace('-', ":").parse::<Mac>() else {
         return text(StatusCode::BAD_REQUEST, "malformed\n");
     };
-    match script_for(&shared, mac).await {
+    match script_for(&shared, peer, mac).await {
         Ok(script) => text(StatusCode::OK, script),
         Err(refusal) => shared.refused(refusal),
     }
 }
 
-async fn script_for(shared: &Shared, mac: Mac) -> Result<String, Refusal> {
+async fn script_for(shared: &Shared, peer: SocketAddr, mac: Mac) -> Result<String, Refusal> {
     let store = &shared.store;
     let refuse = |status, text, why: String| Refusal { status, text, why };
     let entry = store.boot_entry(mac).await?;
@@ -93,6 +158,7 @@ async fn script_for(shared: &Shared, mac: Mac) -> Result<String, Refusal> {
             ramdisk: _,
         } => (deployment, target, kernel_args),
     };
+    shared.admit(peer, mac, target).await?;
     let deployment = store.deployment(id).await?;
     let Some(deployment) = deployment.filter(|d| d.expires_ms > shared.clock.now_ms()) else {
         return Err(refuse(
@@ -173,11 +239,12 @@ async fn send(shared: &Shared, path: &std::path::Path) -> Response {
 
 async fn deploy(
     State(shared): App,
+    ConnectInfo(peer): Peer,
     Path(what): Path<String>,
     headers: HeaderMap,
     body: String,
 ) -> Response {
-    match deploy_call(&shared, &what, &headers, &body).await {
+    match deploy_call(&shared, peer, &what, &headers, &body).await {
         Ok(answer) => text(StatusCode::OK, answer),
         Err(refusal) => shared.refused(refusal),
     }
@@ -185,6 +252,7 @@ async fn deploy(
 
 async fn deploy_call(
     shared: &Shared,
+    peer: SocketAddr,
     what: &str,
     headers: &HeaderMap,
     body: &str,
@@ -192,6 +260,7 @@ async fn deploy_call(
     let store = &shared.store;
     let now = shared.clock.now_ms();
     if what == "exchange" {
+        admit_exchange(shared, peer, body).await?;
         let nonce = random_key().map_err(|e| Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
             text: "try again",
@@ -220,6 +289,24 @@ async fn deploy_call(
             status: StatusCode::NOT_FOUND,
             text: "no such call",
             why: format!("an unknown call `{}`", printable(what)),
+        }),
+    }
+}
+
+/// What cannot be read is left to the exchange itself, which refuses it before it looks for a deployment.
+async fn admit_exchange(shared: &Shared, peer: SocketAddr, body: &str) -> Result<(), Refusal> {
+    let Some((mac, ..)) = channel::parse_exchange(body) else {
+        return Ok(());
+    };
+    match shared.store.boot_entry(mac).await? {
+        Some(entry) => shared.admit(peer, mac, entry.target()).await,
+        None => Err(Refusal {
+            status: StatusCode::FORBIDDEN,
+            text: "refused",
+            why: format!(
+                "{mac}: an exchange from {}, and nothing is meant for it",
+                peer.ip()
+            ),
         }),
     }
 }
@@ -292,6 +379,10 @@ fn decode(value: &str) -> String {
     }
     String::from_utf8_lossy(&out).into_owned()
 }
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod against_a_store;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,12 @@ mod channel;
 mod dnsmasq;
 mod files;
 mod http;
+mod peer;
+mod probe;
 
+pub use probe::{Probe, probe};
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,6 +36,15 @@ pub enum ServeError {
         site: Addr,
         address: String,
         source: std::io::Error,
+    },
+    #[error(
+        "port {port} of {site} at {address} is held by something that is not this state's bmctl serve (it answers: {answer}); stop it or set http_port"
+    )]
+    Held {
+        site: Addr,
+        address: Ipv4Addr,
+        port: u16,
+        answer: String,
     },
     #[error("{what} {path}: {source}")]
     File {
@@ -64,45 +78,41 @@ pub struct SiteSpec {
     pub root: PathBuf,
     /// Readable by the user dnsmasq runs as; nothing secret but one-shot tokens of pxelinux is ever in it.
     pub work: PathBuf,
+    /// dnsmasq's leases, in the state directory: they outlive the services, because an address whose lease is forgotten could be
+    /// given away twice.
+    pub leases: PathBuf,
 }
 
 /// Running services; dropped, they end.
 pub struct Services {
-    tasks: Vec<JoinHandle<()>>,
+    sync: JoinHandle<()>,
+    server: JoinHandle<()>,
     dnsmasq: Option<dnsmasq::Dnsmasq>,
     work: PathBuf,
 }
 
 impl Services {
-    /// Ends the services and removes their files.
+    /// Ends the services, in the order in which nodes need them, and removes their files but the leases.
     pub async fn stop(mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        // Before dnsmasq, whose end it would report; waited for, so that it writes no file that was removed.
+        self.sync.abort();
+        let _ = (&mut self.sync).await;
         if let Some(dnsmasq) = self.dnsmasq.take() {
             dnsmasq.stop().await;
         }
         // What is left costs a few megabytes of /run until the next start of this site.
         let _ = std::fs::remove_dir_all(&self.work);
+        // Its port is what says that the site is served: it is free when all else is gone.
+        self.server.abort();
+        let _ = (&mut self.server).await;
     }
 }
 
 impl Drop for Services {
     fn drop(&mut self) {
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.sync.abort();
+        self.server.abort();
     }
-}
-
-/// Whether somebody serves this site already.
-pub async fn is_served(spec: &SiteSpec) -> bool {
-    let at = (spec.site.address, spec.site.http_port);
-    let limit = std::time::Duration::from_secs(1);
-    matches!(
-        tokio::time::timeout(limit, tokio::net::TcpStream::connect(at)).await,
-        Ok(Ok(_))
-    )
 }
 
 /// Starts the services of a site. They run until stopped.
@@ -120,6 +130,7 @@ pub async fn start(
             address,
             source,
         })?;
+    let lineage = store.recorded().await?.lineage;
     files::prepare(&spec)?;
     let dnsmasq = match spec.site.dhcp {
         DhcpMode::Managed => Some(dnsmasq::Dnsmasq::start(&spec, log.clone()).await?),
@@ -134,19 +145,54 @@ pub async fn start(
         log.clone(),
     ));
     let app = http::router(http::Shared {
+        name: probe::name(&spec.addr, &lineage),
         spec,
         store,
         clock,
         log: log.clone(),
     });
     let server = tokio::spawn(async move {
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         if let Err(error) = axum::serve(listener, app).await {
             log(format!("HTTP service ended: {error}"));
         }
     });
     Ok(Services {
-        tasks: vec![sync, server],
+        sync,
+        server,
         dnsmasq,
         work,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A site with managed DHCP whose files are in `dir`.
+    pub fn spec(dir: &Path) -> SiteSpec {
+        SiteSpec {
+            addr: "site.lab".parse().unwrap(),
+            site: Site {
+                network: "network.lab".parse().unwrap(),
+                address: "10.99.0.1".parse().unwrap(),
+                http_port: 8081,
+                dhcp: DhcpMode::Managed,
+                bios_loader: crate::model::BiosLoader::Ipxe,
+                ramdisk: ".bmctl/ramdisk".to_owned(),
+                kernel_args: String::new(),
+                limits: crate::model::Limits::default(),
+            },
+            network: Network {
+                cidr: "10.99.0.0/24".parse().unwrap(),
+                gateway: None,
+                dns: Vec::new(),
+                vlan: None,
+                dhcp: None,
+            },
+            root: dir.to_owned(),
+            work: dir.to_owned(),
+            leases: dir.join("leases-lab"),
+        }
+    }
 }
