@@ -9,7 +9,7 @@ use anstyle::AnsiColor;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::out::Out;
-use crate::ids::Addr;
+use crate::ids::{Addr, Kind};
 use crate::model::event::{Event, Outcome};
 use crate::serve::Log;
 use crate::units::human_bytes;
@@ -34,6 +34,8 @@ impl Style {
 /// More bars than this cost more than they tell.
 const BARS_MAX: usize = 30;
 const REDRAW_HZ: u8 = 10;
+/// Steps after which an instance has nothing more to do.
+const LAST_TITLES: [&str; 2] = ["finish", "release node"];
 
 #[derive(Clone)]
 pub struct Reporter {
@@ -211,16 +213,24 @@ impl Reporter {
                 }
             }
             Event::StepFinished {
-                outcome, subject, ..
+                outcome,
+                subject,
+                title,
+                ..
             } => {
                 if let Some(summary) = &bars.summary {
                     summary.inc(1);
                 }
                 if let (false, Some(text)) = (outcome.is_good(), self.text(event)) {
+                    // A terminal that has gone away shows nothing.
                     let _ = screen.println(text);
-                    if let Some(bar) = bars.by_subject.remove(subject) {
-                        bar.finish_and_clear();
-                    }
+                }
+                // An instance keeps its line from step to step; everything else has had its one.
+                let goes_on = outcome.is_good()
+                    && subject.kind == Kind::Instance
+                    && !LAST_TITLES.contains(&title.as_str());
+                if !goes_on && let Some(bar) = bars.by_subject.remove(subject) {
+                    bar.finish_and_clear();
                 }
             }
             Event::Warning { .. } => {
