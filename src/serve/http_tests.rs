@@ -51,6 +51,7 @@ async fn shared(dir: &std::path::Path, address: Option<&str>) -> Shared {
         store,
         clock: Arc::new(Still),
         log: Arc::new(|_| {}),
+        cache: Cache::default(),
     }
 }
 
