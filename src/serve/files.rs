@@ -122,7 +122,7 @@ pub async fn keep_in_step(spec: SiteSpec, store: Store, hup: Option<Handle>, log
         let found = step(&spec, &store, hup.as_ref(), &mut seen).await;
         let found = found.err().map(|e| e.to_string());
         if let Some(error) = found.as_ref().filter(|e| trouble.as_ref() != Some(e)) {
-            log(format!("{}: {error}", spec.addr));
+            log(error.clone());
         }
         if found.is_some() {
             tokio::time::sleep(RETRY_PAUSE).await;

@@ -11,7 +11,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use super::cache::{Cache, Held};
 use super::channel::{self, Call, Headers, Refusal};
+use super::listen::Peer;
 use super::peer::{self, Expected, Stranger};
 use super::{Log, SiteSpec, boot, files, probe};
 use crate::drivers::Clock;
@@ -29,10 +31,10 @@ pub struct Shared {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
     pub log: Log,
+    pub cache: Cache,
 }
 
 type App = State<Arc<Shared>>;
-type Peer = ConnectInfo<SocketAddr>;
 
 /// No honest body is longer.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -128,7 +130,11 @@ async fn site(State(shared): App) -> Response {
     text(StatusCode::OK, format!("{}\n", shared.name))
 }
 
-async fn script(State(shared): App, ConnectInfo(peer): Peer, Path(mac): Path<String>) -> Response {
+async fn script(
+    State(shared): App,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
+    Path(mac): Path<String>,
+) -> Response {
     let Ok(mac) = mac.replace('-', ":").parse::<Mac>() else {
         return text(StatusCode::BAD_REQUEST, "malformed\n");
     };
@@ -184,7 +190,9 @@ async fn deploy_file(State(shared): App, Path(name): Path<String>) -> Response {
         return text(StatusCode::NOT_FOUND, "no such file\n");
     }
     let path = shared.spec.root.join(&shared.spec.site.ramdisk).join(name);
-    send(&shared, &path).await
+    hold(&shared, &path)
+        .await
+        .map_or_else(|refused| refused, file)
 }
 
 /// A kernel or an initrd of an instance, by digest: only what a boot entry of this site names, and only as it was planned.
@@ -202,44 +210,38 @@ async fn instance_file(State(shared): App, Path(digest): Path<String>) -> Respon
     else {
         return text(StatusCode::NOT_FOUND, "no such file\n");
     };
-    let found = {
-        let path = path.clone();
-        tokio::task::spawn_blocking(move || {
-            crate::drivers::image::facts::digest(&path, &|_, _, _| {})
-        })
-        .await
-    };
-    match found {
-        Ok(Ok((found, _))) if found == digest => send(&shared, &path).await,
-        _ => {
+    match hold(&shared, &path).await {
+        Ok(held) if held.sha256 == digest => file(held),
+        Ok(_) => {
             (shared.log)(format!(
                 "{}: its digest is no longer {digest}; plan and apply again",
                 path.display()
             ));
             text(StatusCode::CONFLICT, "changed\n")
         }
+        Err(refused) => refused,
     }
 }
 
-async fn send(shared: &Shared, path: &std::path::Path) -> Response {
-    // Ramdisks and kernels: tens of MiB. Images do not come this way.
-    match tokio::fs::read(path).await {
-        Ok(bytes) => (
-            StatusCode::OK,
-            [(header::CONTENT_TYPE, "application/octet-stream")],
-            Body::from(bytes),
-        )
-            .into_response(),
-        Err(error) => {
-            (shared.log)(format!("{}: {error}", path.display()));
-            text(StatusCode::NOT_FOUND, "no such file\n")
-        }
-    }
+async fn hold(shared: &Shared, path: &std::path::Path) -> Result<Held, Response> {
+    shared.cache.get(path).await.map_err(|error| {
+        (shared.log)(format!("{}: {error}", path.display()));
+        text(StatusCode::NOT_FOUND, "no such file\n")
+    })
+}
+
+fn file(held: Held) -> Response {
+    (
+        StatusCode::OK,
+        [(header::CONTENT_TYPE, "application/octet-stream")],
+        Body::from(held.bytes),
+    )
+        .into_response()
 }
 
 async fn deploy(
     State(shared): App,
-    ConnectInfo(peer): Peer,
+    ConnectInfo(Peer(peer)): ConnectInfo<Peer>,
     Path(what): Path<String>,
     headers: HeaderMap,
     body: String,

@@ -47,10 +47,11 @@ async fn shared(dir: &std::path::Path, address: Option<&str>) -> Shared {
     store.open_deployment(&new, &entry).await.unwrap();
     Shared {
         name: "bmctl site site.lab of l".to_owned(),
-        spec: super::super::tests::spec(dir),
+        spec: crate::serve::tests::spec(dir),
         store,
         clock: Arc::new(Still),
         log: Arc::new(|_| {}),
+        cache: Cache::default(),
     }
 }
 

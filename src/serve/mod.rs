@@ -3,16 +3,18 @@
 //! node: what it boots stands in the store, put there by the engine.
 
 mod boot;
+mod cache;
 mod channel;
 mod dnsmasq;
 mod files;
 mod http;
+mod listen;
 mod peer;
 mod probe;
 
 pub use probe::{Probe, probe};
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -150,9 +152,11 @@ pub async fn start(
         store,
         clock,
         log: log.clone(),
+        cache: cache::Cache::default(),
     });
+    let listener = listen::Limited::new(listener);
     let server = tokio::spawn(async move {
-        let app = app.into_make_service_with_connect_info::<SocketAddr>();
+        let app = app.into_make_service_with_connect_info::<listen::Peer>();
         if let Err(error) = axum::serve(listener, app).await {
             log(format!("HTTP service ended: {error}"));
         }
