@@ -47,8 +47,9 @@ goto load
 
 fn deploy_args(target: &BootTarget, kernel_args: &str, token: &Key32) -> String {
     let token = hex::encode(token.expose());
+    // Without `quiet` the kernel prints its command line, and with it the token, on the console before the ramdisk has used it.
     format!(
-        "bmctl.server={} bmctl.token={token} {kernel_args}",
+        "quiet bmctl.server={} bmctl.token={token} {kernel_args}",
         base(target)
     )
     .trim_end()
@@ -140,7 +141,7 @@ mod tests {
 set tries:int32 0
 :load
 imgfree
-kernel http://10.99.0.1:8081/files/deploy/vmlinuz initrd=initrd bmctl.server=http://10.99.0.1:8081 bmctl.token=TOKEN console=ttyS0 BOOTIF=01-${netX/mac:hexhyp} || goto again
+kernel http://10.99.0.1:8081/files/deploy/vmlinuz initrd=initrd quiet bmctl.server=http://10.99.0.1:8081 bmctl.token=TOKEN console=ttyS0 BOOTIF=01-${netX/mac:hexhyp} || goto again
 initrd --name initrd http://10.99.0.1:8081/files/deploy/initrd || goto again
 boot
 :again
