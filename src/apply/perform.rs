@@ -354,6 +354,11 @@ async fn write_disk(write: &WriteDisk, drivers: &Drivers, progress: &Progress<'_
         &write.known_tables,
         found,
     )?;
+    // Hours may lie between the run's check of the image and this write: what is written is what was planned.
+    drivers
+        .images
+        .check(&write.source, &write.facts, progress)
+        .await?;
     let config_drive = config_drive(write, drivers).await?;
     let target = drivers
         .agent

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256 as Hasher};
 
-use super::diff::{self, Effect, Need};
+use super::decide::{Work, fate, phase_reason, traces};
+use super::diff;
 use super::place::{Placed, place};
 use super::step::Afterwards;
-use super::steps::{self, Builder, Context, InPlace, Place};
+use super::steps::{self, Builder, Context, Place};
 use super::{
     Action, AttributeChange, Budget, Change, MadeFrom, Plan, Risk, Step, StepId, allocate, graph,
     planfile,
@@ -16,8 +17,8 @@ use super::{
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ids::{Addr, Kind};
 use crate::model::{
-    Erase, Fleet, Ground, ImageFacts, ImageType, InstancePhase, InstanceRecord, Nic, Node,
-    Observed, PowerSeen, PowerState, Recorded, Resource, Traces, rules,
+    Fleet, Ground, ImageFacts, ImageType, InstanceRecord, Nic, Node, Observed, PowerSeen,
+    PowerState, Recorded, Resource, rules,
 };
 use crate::units::{Sha256, TableId};
 
@@ -77,11 +78,11 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     maker.finish()
 }
 
-struct Maker<'a> {
-    input: &'a PlanInput<'a>,
+pub(super) struct Maker<'a> {
+    pub(super) input: &'a PlanInput<'a>,
     fleet: &'a Fleet,
     nics: BTreeMap<&'a Addr, Vec<&'a Nic>>,
-    placed: BTreeMap<Addr, Placed>,
+    pub(super) placed: BTreeMap<Addr, Placed>,
     addresses: allocate::Addresses,
     builder: Builder,
     changes: Vec<Change>,
@@ -427,130 +428,6 @@ impl<'a> Maker<'a> {
         });
     }
 
-    fn decide(
-        &self,
-        addr: &Addr,
-        before: Option<&InstanceRecord>,
-        record: &InstanceRecord,
-    ) -> Option<Decision> {
-        let view = diff::instance_view(record);
-        let before_view = before.map(diff::instance_view);
-        let (attributes, unchanged) = diff::attributes(before_view.as_ref(), Some(&view));
-        let make = |action, risk, reasons, work| {
-            Some(Decision {
-                action,
-                risk,
-                reasons,
-                work,
-                attributes: attributes.clone(),
-                unchanged,
-            })
-        };
-        let Some(before) = before else {
-            let mut reasons = vec![existing_data(record)];
-            if self.input.observed.power.get(&record.node) == Some(&PowerSeen::On) {
-                reasons.push(format!("{} is on and is switched off, hard", record.node));
-            }
-            return make(Action::Create, Risk::DestroysData, reasons, Work::Deploy);
-        };
-        if let Some(why) = self.placed.get(addr).and_then(|p| p.moved.clone()) {
-            return make(
-                Action::Replace,
-                Risk::ReplacesElsewhere,
-                vec![why],
-                Work::Deploy,
-            );
-        }
-        let needs = self.needs(before, record);
-        let strongest = needs.iter().map(|n| n.what).max();
-        let mut reasons: Vec<String> = needs.iter().map(|n| n.reason.clone()).collect();
-        match &before.phase {
-            InstancePhase::Deploying
-            | InstancePhase::Destroying
-            | InstancePhase::NeedsAttention(_) => {
-                // A disk that was written and verified is not written again only because a person has to look.
-                let written = before.phase != InstancePhase::Destroying
-                    && before.disk.is_some()
-                    && strongest != Some(Effect::Redeploy);
-                reasons.splice(0..0, phase_reason(&before.phase));
-                if written {
-                    reasons.push(
-                        "the disk is written and verified; what is left is to boot from it"
-                            .to_owned(),
-                    );
-                    return make(Action::Resume, Risk::Reboots, reasons, Work::ResumeWritten);
-                }
-                reasons.push(existing_data(record));
-                return make(Action::Resume, Risk::DestroysData, reasons, Work::Deploy);
-            }
-            InstancePhase::Running | InstancePhase::Off => {}
-        }
-        if strongest == Some(Effect::Redeploy) {
-            let mut decision = make(Action::Redeploy, Risk::Redeploys, reasons, Work::Deploy)?;
-            mark_forcing(&mut decision.attributes, &needs);
-            return Some(decision);
-        }
-        let drift = self.power_drift(record);
-        reasons.extend(drift.clone());
-        let work = InPlace {
-            boot_files: needs.iter().any(|n| n.what == Effect::BootFiles),
-            power: drift.is_some() || needs.iter().any(|n| n.what == Effect::Power),
-        };
-        let mut unfinished = record.clone();
-        unfinished.phase = before.phase.clone();
-        if attributes.is_empty() && needs.is_empty() && drift.is_none() && unfinished == *before {
-            return None;
-        }
-        if attributes.is_empty() && reasons.is_empty() {
-            reasons.push(
-                "what state keeps of its flavor, image or node is brought up to date".to_owned(),
-            );
-        }
-        let risk = if work.power {
-            Risk::Reboots
-        } else {
-            Risk::InPlace
-        };
-        make(Action::Update, risk, reasons, Work::InPlace(work))
-    }
-
-    fn needs(&self, before: &InstanceRecord, record: &InstanceRecord) -> Vec<Need> {
-        let mut needs = diff::instance_needs(&before.desired, &record.desired);
-        needs.extend(diff::flavor_needs(&before.flavor, &record.flavor));
-        needs.extend(diff::image_needs(
-            (&before.image, &before.image_facts),
-            (&record.image, &record.image_facts),
-        ));
-        needs.extend(diff::ground_needs(&before.ground, &record.ground));
-        if before.macs != record.macs || before.addresses != record.addresses {
-            needs.push(Need {
-                attribute: "addresses",
-                risk: Risk::InPlace,
-                reason: "NICs or addresses changed: boot files are written anew".to_owned(),
-                what: Effect::BootFiles,
-            });
-        }
-        needs
-    }
-
-    /// Why the power has to be changed although nobody changed the configuration.
-    fn power_drift(&self, record: &InstanceRecord) -> Option<String> {
-        match (
-            self.input.observed.power.get(&record.node)?,
-            record.desired.power_state,
-        ) {
-            (PowerSeen::Off, PowerState::On) => {
-                Some(format!("{} is off and should be on", record.node))
-            }
-            (PowerSeen::On, PowerState::Off) => {
-                Some(format!("{} is on and should be off", record.node))
-            }
-            (PowerSeen::On, PowerState::On)
-            | (PowerSeen::Off, PowerState::Off)
-            | (PowerSeen::Unknown(_), PowerState::On | PowerState::Off) => None,
-        }
-    }
-
     fn image_check(&mut self, record: &InstanceRecord) {
         let image = &record.desired.image;
         if self.image_checks.contains_key(image) {
@@ -813,22 +690,6 @@ impl<'a> Maker<'a> {
     }
 }
 
-struct Decision {
-    action: Action,
-    risk: Risk,
-    reasons: Vec<String>,
-    work: Work,
-    attributes: Vec<AttributeChange>,
-    unchanged: usize,
-}
-
-#[derive(Clone, Copy)]
-enum Work {
-    Deploy,
-    ResumeWritten,
-    InPlace(InPlace),
-}
-
 fn resource_attributes(
     before: Option<&Resource>,
     after: Option<&Resource>,
@@ -838,83 +699,6 @@ fn resource_attributes(
             .and_then(|mut v| v.get_mut("is").map(serde_json::Value::take))
     };
     diff::attributes(inner(before).as_ref(), inner(after).as_ref())
-}
-
-fn mark_forcing(attributes: &mut [AttributeChange], needs: &[Need]) {
-    for attribute in attributes {
-        let forcing = needs
-            .iter()
-            .any(|n| n.what == Effect::Redeploy && n.attribute == attribute.name);
-        if forcing {
-            attribute.forces = Some("redeploy".to_owned());
-        }
-    }
-}
-
-fn phase_reason(phase: &InstancePhase) -> Option<String> {
-    match phase {
-        InstancePhase::Deploying => {
-            Some("an earlier deployment did not come to its end".to_owned())
-        }
-        InstancePhase::Destroying => {
-            Some("an earlier destruction did not come to its end".to_owned())
-        }
-        InstancePhase::NeedsAttention(why) => Some(format!("needs attention: {why}")),
-        InstancePhase::Running | InstancePhase::Off => None,
-    }
-}
-
-fn existing_data(record: &InstanceRecord) -> String {
-    match record.desired.on_existing_data {
-        crate::model::ExistingData::Refuse => {
-            "refuses a disk with data that bmctl did not write (on_existing_data = refuse)"
-                .to_owned()
-        }
-        crate::model::ExistingData::Overwrite => {
-            "whatever the disk holds is overwritten (on_existing_data = overwrite)".to_owned()
-        }
-    }
-}
-
-/// What the deployments before this one have left on the disk it is to write. Nothing is known of a disk that `root_device`
-/// has not named before.
-fn traces(before: Option<&InstanceRecord>, record: &InstanceRecord) -> Traces {
-    let Some(before) = before
-        .filter(|b| b.node == record.node && b.ground.root_device == record.ground.root_device)
-    else {
-        return Traces::default();
-    };
-    let has_ephemeral = |gb: u64| match before.image.kind {
-        ImageType::Partition => gb,
-        ImageType::Disk => 0,
-    };
-    match &before.disk {
-        Some(disk) => Traces {
-            tables: disk.table.into_iter().collect(),
-            disk: Some(disk.clone()),
-            ephemeral_gb: has_ephemeral(before.flavor.ephemeral_gb),
-        },
-        // It may have begun to write: what it did not mean to keep may be gone.
-        None => {
-            let kept = steps::keeps_ephemeral(before);
-            Traces {
-                ephemeral_gb: if kept { before.traces.ephemeral_gb } else { 0 },
-                ..before.traces.clone()
-            }
-        }
-    }
-}
-
-/// What becomes of the disk of an instance that leaves its node.
-fn fate(record: &InstanceRecord) -> &'static str {
-    match (steps::erasure(record), record.desired.erase) {
-        (Some((Erase::Zero, _)), _) => "is zeroed, every byte",
-        (Some((Erase::Metadata | Erase::None, _)), _) => "loses its partition tables",
-        (None, Erase::None) => "is left as it is (erase = none)",
-        (None, Erase::Metadata | Erase::Zero) => {
-            "is left as it is: there is nothing on it that is known to be the instance's"
-        }
-    }
 }
 
 /// The disk by what identifies it, and its size.

@@ -6,6 +6,7 @@
 
 pub mod allocate;
 pub mod audit;
+mod decide;
 pub mod diff;
 pub mod graph;
 pub mod layout;

@@ -1,0 +1,229 @@
+//! What is to be done about one instance, and why: the step from two records to one decision.
+
+use super::diff::{self, Effect, Need};
+use super::make::Maker;
+use super::steps::{self, InPlace};
+use super::{Action, AttributeChange, Risk};
+use crate::ids::Addr;
+use crate::model::{
+    Erase, ExistingData, ImageType, InstancePhase, InstanceRecord, PowerSeen, PowerState, Traces,
+};
+
+pub(super) struct Decision {
+    pub action: Action,
+    pub risk: Risk,
+    pub reasons: Vec<String>,
+    pub work: Work,
+    pub attributes: Vec<AttributeChange>,
+    pub unchanged: usize,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Work {
+    Deploy,
+    ResumeWritten,
+    InPlace(InPlace),
+}
+
+impl Maker<'_> {
+    pub(super) fn decide(
+        &self,
+        addr: &Addr,
+        before: Option<&InstanceRecord>,
+        record: &InstanceRecord,
+    ) -> Option<Decision> {
+        let view = diff::instance_view(record);
+        let before_view = before.map(diff::instance_view);
+        let (attributes, unchanged) = diff::attributes(before_view.as_ref(), Some(&view));
+        let make = |action, risk, reasons, work| {
+            Some(Decision {
+                action,
+                risk,
+                reasons,
+                work,
+                attributes: attributes.clone(),
+                unchanged,
+            })
+        };
+        let Some(before) = before else {
+            let mut reasons = vec![existing_data(record)];
+            if self.input.observed.power.get(&record.node) == Some(&PowerSeen::On) {
+                reasons.push(format!("{} is on and is switched off, hard", record.node));
+            }
+            return make(Action::Create, Risk::DestroysData, reasons, Work::Deploy);
+        };
+        if let Some(why) = self.placed.get(addr).and_then(|p| p.moved.clone()) {
+            return make(
+                Action::Replace,
+                Risk::ReplacesElsewhere,
+                vec![why],
+                Work::Deploy,
+            );
+        }
+        let needs = self.needs(before, record);
+        let strongest = needs.iter().map(|n| n.what).max();
+        let mut reasons: Vec<String> = needs.iter().map(|n| n.reason.clone()).collect();
+        match &before.phase {
+            InstancePhase::Deploying
+            | InstancePhase::Destroying
+            | InstancePhase::NeedsAttention(_) => {
+                // A disk that was written and verified is not written again only because a person has to look.
+                let written = before.phase != InstancePhase::Destroying
+                    && before.disk.is_some()
+                    && strongest != Some(Effect::Redeploy);
+                reasons.splice(0..0, phase_reason(&before.phase));
+                if written {
+                    reasons.push(
+                        "the disk is written and verified; what is left is to boot from it"
+                            .to_owned(),
+                    );
+                    return make(Action::Resume, Risk::Reboots, reasons, Work::ResumeWritten);
+                }
+                reasons.push(existing_data(record));
+                return make(Action::Resume, Risk::DestroysData, reasons, Work::Deploy);
+            }
+            InstancePhase::Running | InstancePhase::Off => {}
+        }
+        if strongest == Some(Effect::Redeploy) {
+            let mut decision = make(Action::Redeploy, Risk::Redeploys, reasons, Work::Deploy)?;
+            mark_forcing(&mut decision.attributes, &needs);
+            return Some(decision);
+        }
+        let drift = self.power_drift(record);
+        reasons.extend(drift.clone());
+        let work = InPlace {
+            boot_files: needs.iter().any(|n| n.what == Effect::BootFiles),
+            power: drift.is_some() || needs.iter().any(|n| n.what == Effect::Power),
+        };
+        let mut unfinished = record.clone();
+        unfinished.phase = before.phase.clone();
+        if attributes.is_empty() && needs.is_empty() && drift.is_none() && unfinished == *before {
+            return None;
+        }
+        if attributes.is_empty() && reasons.is_empty() {
+            reasons.push(
+                "what state keeps of its flavor, image or node is brought up to date".to_owned(),
+            );
+        }
+        let risk = if work.power {
+            Risk::Reboots
+        } else {
+            Risk::InPlace
+        };
+        make(Action::Update, risk, reasons, Work::InPlace(work))
+    }
+
+    fn needs(&self, before: &InstanceRecord, record: &InstanceRecord) -> Vec<Need> {
+        let mut needs = diff::instance_needs(&before.desired, &record.desired);
+        needs.extend(diff::flavor_needs(&before.flavor, &record.flavor));
+        needs.extend(diff::image_needs(
+            (&before.image, &before.image_facts),
+            (&record.image, &record.image_facts),
+        ));
+        needs.extend(diff::ground_needs(&before.ground, &record.ground));
+        if before.macs != record.macs || before.addresses != record.addresses {
+            needs.push(Need {
+                attribute: "addresses",
+                risk: Risk::InPlace,
+                reason: "NICs or addresses changed: boot files are written anew".to_owned(),
+                what: Effect::BootFiles,
+            });
+        }
+        needs
+    }
+
+    /// Why the power has to be changed although nobody changed the configuration.
+    fn power_drift(&self, record: &InstanceRecord) -> Option<String> {
+        match (
+            self.input.observed.power.get(&record.node)?,
+            record.desired.power_state,
+        ) {
+            (PowerSeen::Off, PowerState::On) => {
+                Some(format!("{} is off and should be on", record.node))
+            }
+            (PowerSeen::On, PowerState::Off) => {
+                Some(format!("{} is on and should be off", record.node))
+            }
+            (PowerSeen::On, PowerState::On)
+            | (PowerSeen::Off, PowerState::Off)
+            | (PowerSeen::Unknown(_), PowerState::On | PowerState::Off) => None,
+        }
+    }
+}
+
+fn mark_forcing(attributes: &mut [AttributeChange], needs: &[Need]) {
+    for attribute in attributes {
+        let forcing = needs
+            .iter()
+            .any(|n| n.what == Effect::Redeploy && n.attribute == attribute.name);
+        if forcing {
+            attribute.forces = Some("redeploy".to_owned());
+        }
+    }
+}
+
+pub(super) fn phase_reason(phase: &InstancePhase) -> Option<String> {
+    match phase {
+        InstancePhase::Deploying => {
+            Some("an earlier deployment did not come to its end".to_owned())
+        }
+        InstancePhase::Destroying => {
+            Some("an earlier destruction did not come to its end".to_owned())
+        }
+        InstancePhase::NeedsAttention(why) => Some(format!("needs attention: {why}")),
+        InstancePhase::Running | InstancePhase::Off => None,
+    }
+}
+
+fn existing_data(record: &InstanceRecord) -> String {
+    match record.desired.on_existing_data {
+        ExistingData::Refuse => {
+            "refuses a disk with data that bmctl did not write (on_existing_data = refuse)"
+                .to_owned()
+        }
+        ExistingData::Overwrite => {
+            "whatever the disk holds is overwritten (on_existing_data = overwrite)".to_owned()
+        }
+    }
+}
+
+/// What the deployments before this one have left on the disk it is to write. Nothing is known of a disk that `root_device`
+/// has not named before.
+pub(super) fn traces(before: Option<&InstanceRecord>, record: &InstanceRecord) -> Traces {
+    let Some(before) = before
+        .filter(|b| b.node == record.node && b.ground.root_device == record.ground.root_device)
+    else {
+        return Traces::default();
+    };
+    let has_ephemeral = |gb: u64| match before.image.kind {
+        ImageType::Partition => gb,
+        ImageType::Disk => 0,
+    };
+    match &before.disk {
+        Some(disk) => Traces {
+            tables: disk.table.into_iter().collect(),
+            disk: Some(disk.clone()),
+            ephemeral_gb: has_ephemeral(before.flavor.ephemeral_gb),
+        },
+        // It may have begun to write: what it did not mean to keep may be gone.
+        None => {
+            let kept = steps::keeps_ephemeral(before);
+            Traces {
+                ephemeral_gb: if kept { before.traces.ephemeral_gb } else { 0 },
+                ..before.traces.clone()
+            }
+        }
+    }
+}
+
+/// What becomes of the disk of an instance that leaves its node.
+pub(super) fn fate(record: &InstanceRecord) -> &'static str {
+    match (steps::erasure(record), record.desired.erase) {
+        (Some((Erase::Zero, _)), _) => "is zeroed, every byte",
+        (Some((Erase::Metadata | Erase::None, _)), _) => "loses its partition tables",
+        (None, Erase::None) => "is left as it is (erase = none)",
+        (None, Erase::Metadata | Erase::Zero) => {
+            "is left as it is: there is nothing on it that is known to be the instance's"
+        }
+    }
+}
