@@ -3,19 +3,29 @@
 //! May import L0 and `model`. Never reads a clock, a file, the environment or a socket by itself; never prints; never panics
 //! on input.
 
+mod calls;
 pub mod codes;
+mod conditions;
 mod constraint;
 mod convert;
 mod declare;
 mod decode;
+mod depends;
+mod dynamic;
 mod eval;
+mod evaluate;
 mod expand;
+mod files;
 mod functions;
+mod lifecycle;
 mod load;
+mod modules;
+mod moves;
 mod number;
 mod order;
 mod outputs;
 mod report;
+mod resources;
 mod settings;
 mod sources;
 mod suggest;
@@ -29,8 +39,9 @@ mod value;
 mod variables;
 
 pub use load::{Loaded, load};
+pub use modules::{GitSource, Lock, LockedModule};
 pub use settings::{Settings, StateBackend};
-pub use sources::{MemorySources, SourceError, SourceErrorKind, Sources};
+pub use sources::{MemorySources, SourceError, SourceErrorKind, Sources, TreeDigest};
 pub use variables::{VariableInput, VariableOrigin};
 
 /// A row of the table of functions: name, signature, what it does, an example, and its result.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Flavor, Image, Instance, Network, Nic, Node, Site};
+use super::{Flavor, Image, Import, Instance, Lifecycle, Moved, Network, Nic, Node, Removed, Site};
 use crate::diag::Span;
 use crate::ids::Addr;
 
@@ -20,6 +20,12 @@ pub struct Fleet {
     pub depends_on: BTreeMap<Addr, Vec<Addr>>,
     /// `lifecycle.prevent_destroy` of resources other than instances is kept here too.
     pub prevent_destroy: std::collections::BTreeSet<Addr>,
+    /// The other rules of `lifecycle`, of each resource that has some.
+    pub lifecycle: BTreeMap<Addr, Lifecycle>,
+    pub moved: Vec<Moved>,
+    pub removed: Vec<Removed>,
+    pub imports: Vec<Import>,
+    /// Of the root module.
     pub outputs: BTreeMap<String, Output>,
     pub origins: BTreeMap<Addr, Origin>,
 }

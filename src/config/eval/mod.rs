@@ -2,6 +2,7 @@
 //! syntax tree, values and functions. Never looks at blocks; asks the outside through `Sources` only.
 
 mod for_each;
+mod module;
 mod operate;
 mod scope;
 mod template;
@@ -10,8 +11,11 @@ mod traverse;
 use std::sync::Arc;
 
 pub use operate::truth;
-pub use scope::{BUDGET, Frame, STRING_BYTES_MAX, Scope, Slot, Stop, World};
+pub use scope::{
+    BUDGET, Called, Caller, Env, EnvId, Frame, STRING_BYTES_MAX, Scope, Slot, Stop, World, join,
+};
 pub use template::render as render_template;
+pub use traverse::eval as eval_steps;
 
 use super::codes;
 use super::convert::{Mismatch, convert};
@@ -47,6 +51,7 @@ pub fn eval(expr: &Expr, scope: &Scope<'_>) -> Evaluated {
         ExprKind::Negate(inner) => operate::negate(&eval(inner, scope)?, inner.span)?,
         ExprKind::Binary(op, two) => binary(*op, two, expr.span, scope)?,
         ExprKind::For(f) => for_each::eval(f, expr.span, scope)?,
+        ExprKind::Invalid => return Err(Stop::Reported),
     };
     let extent = value.extent();
     if extent.depth > VALUE_DEPTH_MAX || extent.size > VALUE_SIZE_MAX {

@@ -27,6 +27,8 @@ pub enum ExprKind {
     Negate(Box<Expr>),
     Binary(BinaryOp, Box<[Expr; 2]>),
     For(Box<For>),
+    /// It did not parse, which is reported.
+    Invalid,
 }
 
 #[derive(Debug)]
@@ -151,7 +153,7 @@ type Visit<'e, 'f> = &'f mut dyn FnMut(&'e str, Span, &'e [Step]);
 
 fn walk<'e>(expr: &'e Expr, bound: &mut Vec<&'e str>, f: Visit<'e, '_>) {
     match &expr.kind {
-        ExprKind::Literal(_) => {}
+        ExprKind::Literal(_) | ExprKind::Invalid => {}
         ExprKind::Template(parts) => walk_parts(parts, bound, f),
         ExprKind::Tuple(items) => items.iter().for_each(|e| walk(e, bound, f)),
         ExprKind::Object(items) => items.iter().for_each(|(k, v)| {

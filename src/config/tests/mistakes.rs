@@ -85,7 +85,11 @@ fn blocks_are_checked_against_their_kind() {
         &[c::DUPLICATE],
         &["flavor.f is declared twice", "first here"],
     );
-    check("module \"m\" {\n}\n", &[c::NOT_BUILT], &["not built yet"]);
+    check(
+        "module \"m\" {\n}\n",
+        &[c::MISSING],
+        &["`source` is required"],
+    );
     check(
         "image \"i\" {\n  type = \"nfsroot\"\n  source = \"x\"\n}\n",
         &[c::NOT_BUILT],

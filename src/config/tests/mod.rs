@@ -6,6 +6,8 @@ mod fleet;
 mod heredocs;
 mod hostile;
 mod mistakes;
+mod modules;
+mod rules;
 mod scale;
 mod variables;
 
