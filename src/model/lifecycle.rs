@@ -26,6 +26,16 @@ impl Default for Ignore {
     }
 }
 
+impl Ignore {
+    /// Whether the whole attribute is ignored.
+    pub fn covers(&self, name: &str) -> bool {
+        match self {
+            Ignore::All => true,
+            Ignore::These(names) => names.contains(name),
+        }
+    }
+}
+
 /// A change of this deploys the instance again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trigger {

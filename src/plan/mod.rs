@@ -9,8 +9,10 @@ pub mod audit;
 mod decide;
 pub mod diff;
 pub mod graph;
+mod ignore;
 pub mod layout;
 pub mod make;
+mod moves;
 pub mod place;
 pub mod planfile;
 pub mod render;
@@ -72,6 +74,12 @@ pub enum Action {
     Replace,
     /// A deployment or a destruction that an earlier run did not finish.
     Resume,
+    /// The system that stands on a node is taken as the instance, as it is.
+    Adopt,
+    /// The same under another address.
+    Move,
+    /// Out of state, and left as it is.
+    Forget,
     Delete,
 }
 
@@ -83,6 +91,9 @@ impl Action {
             Action::Update => "~",
             Action::Redeploy | Action::Replace => "-/+",
             Action::Resume => ">",
+            Action::Adopt => "<=",
+            Action::Move => "=>",
+            Action::Forget => ".",
             Action::Delete => "-",
         }
     }
