@@ -159,6 +159,11 @@ impl<'b> Reader<'b> {
     /// Reports a required attribute that is absent or null.
     fn is_there(&mut self, name: &'static str) {
         let null = match self.body.attribute(name) {
+            // It may be what did not parse.
+            None if self.body.incomplete => {
+                self.failed = true;
+                None
+            }
             None => Some((self.header, "not in this block")),
             Some(a) => match eval(&a.value, self.scope) {
                 Ok(v) if v.is_null() => Some((a.value.span, "this is null")),
@@ -321,6 +326,10 @@ impl<'b> Reader<'b> {
     }
 
     pub fn missing_block(&mut self, name: &str) {
+        if self.body.incomplete {
+            self.failed = true;
+            return;
+        }
         let text = format!("a block `{name}` is required");
         let header = self.header;
         self.fail(Diagnostic::error(codes::MISSING, text).at(header, "not in this block"));

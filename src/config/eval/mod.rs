@@ -31,6 +31,7 @@ pub type Evaluated = Result<Value, Stop>;
 pub fn eval(expr: &Expr, scope: &Scope<'_>) -> Evaluated {
     scope.world.spend(1, expr.span)?;
     let value = match &expr.kind {
+        ExprKind::Invalid => return Err(Stop::Reported),
         ExprKind::Literal(value) => value.clone(),
         ExprKind::Template(parts) => template::eval(parts, expr.span, scope)?,
         ExprKind::Tuple(items) => {

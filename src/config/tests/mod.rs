@@ -7,6 +7,7 @@ mod heredocs;
 mod hostile;
 mod mistakes;
 mod scale;
+mod syntax;
 mod variables;
 
 use crate::config::{Loaded, MemorySources, VariableInput, load};
