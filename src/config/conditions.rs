@@ -26,6 +26,9 @@ impl Condition<'_> {
             block.body.attribute("condition"),
             block.body.attribute("error_message"),
         ) else {
+            if block.body.incomplete {
+                return;
+            }
             let text = format!("`{}` needs `condition` and `error_message`", block.kind);
             report.push(Diagnostic::error(codes::MISSING, text).at(block.header, "this block"));
             return;

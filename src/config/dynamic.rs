@@ -58,6 +58,9 @@ pub fn read<'b>(block: &'b Block, scope: &Scope<'_>) -> Result<Dynamic<'b>, Stop
             .into());
         }
     }
+    if block.body.incomplete {
+        return Err(Stop::Reported);
+    }
     let [content] = block.body.blocks.as_slice() else {
         return Err(Diagnostic::error(
             codes::MISSING,

@@ -139,6 +139,7 @@ fn mistake(text: String, span: Span) -> Diagnostic {
 fn required<'b>(block: &'b Block, name: &str) -> Read<&'b Expr> {
     match block.body.attribute(name) {
         Some(attribute) => Ok(&attribute.value),
+        None if block.body.incomplete => Err(Stop::Reported),
         None => {
             let text = format!("`{}` needs `{name}`", block.kind);
             let d = Diagnostic::error(codes::MISSING, text);

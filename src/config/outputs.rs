@@ -46,6 +46,10 @@ pub fn read(
         condition.check(nested, scope, report);
     }
     let Some(attribute) = block.body.attribute("value") else {
+        if block.body.incomplete {
+            reader.finish();
+            return None;
+        }
         reader.fail(
             Diagnostic::error(codes::MISSING, "`value` is required")
                 .at(block.header, "not in this block"),

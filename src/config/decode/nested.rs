@@ -164,7 +164,9 @@ impl<'b> Reader<'b> {
     ) -> Option<T> {
         let failed_before = std::mem::take(&mut self.failed);
         let (value, count) = self.only(name, labels, &mut read);
-        if count == 0 && !self.failed {
+        if count == 0 && self.body.incomplete {
+            self.failed = true;
+        } else if count == 0 && !self.failed {
             let text = format!("a block `{name}` is required");
             let header = self.header;
             self.fail(Diagnostic::error(codes::MISSING, text).at(header, "not in this block"));

@@ -180,6 +180,11 @@ impl<'b> Reader<'b> {
     /// Reports a required attribute that is absent or null.
     fn is_there(&mut self, name: &'static str) {
         let null = match self.body.attribute(name) {
+            // It may be what did not parse.
+            None if self.body.incomplete => {
+                self.failed = true;
+                None
+            }
             None => Some((self.header, "not in this block")),
             Some(a) => match eval(&a.value, self.scope) {
                 Ok(v) if v.is_null() => Some((a.value.span, "this is null")),

@@ -35,6 +35,7 @@ pub type Evaluated = Result<Value, Stop>;
 pub fn eval(expr: &Expr, scope: &Scope<'_>) -> Evaluated {
     scope.world.spend(1, expr.span)?;
     let value = match &expr.kind {
+        ExprKind::Invalid => return Err(Stop::Reported),
         ExprKind::Literal(value) => value.clone(),
         ExprKind::Template(parts) => template::eval(parts, expr.span, scope)?,
         ExprKind::Tuple(items) => {
@@ -51,7 +52,6 @@ pub fn eval(expr: &Expr, scope: &Scope<'_>) -> Evaluated {
         ExprKind::Negate(inner) => operate::negate(&eval(inner, scope)?, inner.span)?,
         ExprKind::Binary(op, two) => binary(*op, two, expr.span, scope)?,
         ExprKind::For(f) => for_each::eval(f, expr.span, scope)?,
-        ExprKind::Invalid => return Err(Stop::Reported),
     };
     let extent = value.extent();
     if extent.depth > VALUE_DEPTH_MAX || extent.size > VALUE_SIZE_MAX {

@@ -216,6 +216,9 @@ fn beside(dir: &str, path: &str) -> String {
 /// The value of `source`: it must be readable before anything is evaluated.
 fn source(block: &Block, files: &Files<'_>) -> Option<(ModuleSource, Span)> {
     let Some(attribute) = block.body.attribute("source") else {
+        if block.body.incomplete {
+            return None;
+        }
         files.report.push(
             Diagnostic::error(codes::MISSING, "`source` is required")
                 .at(block.header, "not in this block")
@@ -354,8 +357,8 @@ fn arguments(caller: &Declarations, name: &str, module: &Declarations, files: &F
             .push(Diagnostic::error(codes::UNKNOWN_BLOCK, text).at(nested.header, "not known"));
     }
     for (variable, declared) in &module.variables {
-        if declared.body.attribute("default").is_none() && block.body.attribute(variable).is_none()
-        {
+        let given = block.body.incomplete || block.body.attribute(variable).is_some();
+        if declared.body.attribute("default").is_none() && !declared.body.incomplete && !given {
             let text = format!("module \"{name}\" needs a value for `{variable}`");
             files.report.push(
                 Diagnostic::error(codes::MISSING, text)

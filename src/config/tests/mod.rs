@@ -9,6 +9,7 @@ mod mistakes;
 mod modules;
 mod rules;
 mod scale;
+mod syntax;
 mod variables;
 
 use crate::config::{Loaded, MemorySources, VariableInput, load};
