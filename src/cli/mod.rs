@@ -17,6 +17,7 @@ mod power;
 mod rack;
 mod ramdisk;
 mod report;
+mod schema;
 mod serve;
 mod show;
 mod sources;
@@ -89,6 +90,8 @@ enum Command {
     Ramdisk(ramdisk::Args),
     /// Images
     Image(image::Args),
+    /// What may be written: every block and attribute, and JSON Schemas of them
+    Schema(schema::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Write manual pages
@@ -152,6 +155,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Rack(args) => rack::run(global, args, out).await,
         Command::Ramdisk(args) => ramdisk::run(global, args, out),
         Command::Image(args) => image::run(global, args, out),
+        Command::Schema(args) => schema::run(args, out),
         Command::Completions(args) => completions::run(args, out, Cli::command()),
         Command::Man(args) => completions::man(args, out, Cli::command()),
     };

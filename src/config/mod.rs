@@ -4,6 +4,7 @@
 //! on input.
 
 pub mod codes;
+mod console;
 mod constraint;
 mod convert;
 mod declare;
@@ -16,7 +17,9 @@ mod number;
 mod order;
 mod outputs;
 mod report;
+pub mod schema;
 mod settings;
+mod show;
 mod sources;
 mod suggest;
 mod syntax;
@@ -28,9 +31,11 @@ mod types;
 mod value;
 mod variables;
 
+pub use console::Console;
 pub use load::{Loaded, load};
 pub use settings::{Settings, StateBackend};
 pub use sources::{MemorySources, SourceError, SourceErrorKind, Sources};
+pub use suggest::did_you_mean;
 pub use variables::{VariableInput, VariableOrigin};
 
 /// A row of the table of functions: name, signature, what it does, an example, and its result.
