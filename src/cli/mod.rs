@@ -7,6 +7,7 @@ mod apply;
 mod completions;
 mod context;
 mod exit;
+mod explain;
 mod facts;
 mod image;
 mod key;
@@ -90,6 +91,8 @@ enum Command {
     Ramdisk(ramdisk::Args),
     /// Images
     Image(image::Args),
+    /// What a mistake's code means, with an example and its correction; or what an attribute is for
+    Explain(explain::Args),
     /// What may be written: every block and attribute, and JSON Schemas of them
     Schema(schema::Args),
     /// Print completions for a shell
@@ -155,6 +158,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Rack(args) => rack::run(global, args, out).await,
         Command::Ramdisk(args) => ramdisk::run(global, args, out),
         Command::Image(args) => image::run(global, args, out),
+        Command::Explain(args) => explain::run(args, out),
         Command::Schema(args) => schema::run(args, out),
         Command::Completions(args) => completions::run(args, out, Cli::command()),
         Command::Man(args) => completions::man(args, out, Cli::command()),

@@ -58,7 +58,7 @@ pub fn find(path: &str) -> Result<Found, Failure> {
 }
 
 /// The same path in the JSON of the table: names of blocks and attributes lead through `blocks` and `attributes`.
-fn part_of_table(path: &str) -> serde_json::Value {
+pub fn part_of_table(path: &str) -> serde_json::Value {
     let table = schema::table();
     let mut names = path.split('.');
     let mut at = names.next().and_then(|first| table.get(first));

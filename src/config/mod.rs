@@ -11,6 +11,7 @@ mod declare;
 mod decode;
 mod eval;
 mod expand;
+pub mod explain;
 mod functions;
 mod load;
 mod number;
