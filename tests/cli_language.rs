@@ -138,3 +138,151 @@ fn examples_are_wrong_and_right_as_they_say() {
     assert!(told.is_empty(), "{}", told.join("\n"));
     assert!(run > 45, "only {run} examples");
 }
+
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// Runs `bmctl` in a directory that holds these files, with a text as standard input.
+fn run(files: &[(&str, &str)], args: &[&str], input: &str) -> Ended {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let stdin = dir.path().join(".stdin");
+    std::fs::write(&stdin, input).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_bmctl"))
+        .arg("-C")
+        .arg(dir.path())
+        .args(args)
+        .env_clear()
+        .env("HOME", dir.path())
+        .stdin(std::fs::File::open(stdin).unwrap())
+        .output()
+        .unwrap();
+    assert!(
+        !dir.path().join(".local").exists(),
+        "no terminal, no history"
+    );
+    Ended {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+const VALUES: &str = r#"
+variable "password" {
+  default   = "hunter2"
+  sensitive = true
+}
+locals {
+  rack = { a = 1, b = [true, null] }
+}
+network "n" {
+  cidr = "10.0.0.0/24"
+}
+output "rack" { value = local.rack }
+output "name" { value = "a\"b" }
+output "net" { value = network.n }
+output "secret" {
+  value     = var.password
+  sensitive = true
+}
+"#;
+
+#[test]
+fn the_console_answers_line_by_line_and_says_at_the_end_if_all_had_a_value() {
+    let files = [("main.hcl", VALUES)];
+    let all = run(
+        &files,
+        &["console"],
+        "1 + 1\n\n# a comment\nupper(\n  \"x\"\n)\nlocal.rack\nvar.password",
+    );
+    let shown =
+        "2\n\"X\"\n{\n  \"a\" = 1\n  \"b\" = [\n    true,\n    null,\n  ]\n}\n(sensitive value)\n";
+    assert_eq!(
+        (all.code, all.out.as_str(), all.err.as_str()),
+        (0, shown, "")
+    );
+    let some = run(
+        &files,
+        &["console", "--var", "password=x"],
+        "nosuch\n1 +\nnetwork.n.cidr\n[",
+    );
+    assert_eq!((some.code, some.out.as_str()), (1, "\"10.0.0.0/24\"\n"));
+    for part in ["E0401", "E0101", "E0102", "bmctl explain E0401"] {
+        assert!(some.err.contains(part), "{}", some.err);
+    }
+    let left = run(&files, &["console"], "1\nexit\nnosuch\n");
+    assert_eq!((left.code, left.out.as_str()), (0, "1\n"));
+}
+
+#[test]
+fn outputs_print_as_a_terraform_user_knows_them() {
+    let files = [("main.hcl", VALUES)];
+    let all = run(&files, &["output"], "");
+    let shown = "name = \"a\\\"b\"\nnet = \"network.n\"\nrack = {\n  \"a\" = 1\n  \"b\" = [\n    true,\n    null,\n  ]\n}\nsecret = <sensitive>\n";
+    assert_eq!((all.code, all.out.as_str()), (0, shown), "{}", all.err);
+    let json = run(&files, &["output", "--json"], "");
+    assert!(!json.out.contains("hunter2"), "{}", json.out);
+    let parsed: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(parsed["rack"]["value"]["b"][0], true);
+    assert_eq!(parsed["rack"]["type"][1]["b"][1][0], "bool");
+    assert_eq!(parsed["secret"]["sensitive"], true);
+    for (args, out) in [
+        (&["output", "name"][..], "\"a\\\"b\"\n"),
+        (&["output", "name", "--raw"], "a\"b"),
+        (&["output", "secret"], "<sensitive>\n"),
+        (&["output", "secret", "--raw"], "hunter2"),
+        (&["output", "secret", "--json"], "\"hunter2\"\n"),
+    ] {
+        let ended = run(&files, args, "");
+        assert_eq!(
+            (ended.code, ended.out.as_str()),
+            (0, out),
+            "{args:?}: {}",
+            ended.err
+        );
+    }
+    for (args, code, word) in [
+        (&["output", "nam"][..], 1, "did you mean `name`?"),
+        (&["output", "rack", "--raw"], 1, "use --json"),
+        (&["output", "--raw"], 64, "NAME"),
+    ] {
+        let ended = run(&files, args, "");
+        assert_eq!(ended.code, code, "{args:?}");
+        assert!(ended.err.contains(word), "{}", ended.err);
+    }
+    let none = run(&[("main.hcl", "")], &["output"], "");
+    assert!(none.code == 0 && none.out.is_empty() && none.err.contains("no outputs"));
+}
+
+#[test]
+fn what_is_explained_is_a_code_or_a_path() {
+    for (args, code, word) in [
+        (&["explain", "e0303"][..], 0, "Right:"),
+        (&["explain", "E0303", "--json"], 0, "\"meaning\""),
+        (&["explain", "node.power.port"], 0, "623"),
+        (&["explain", "nodes"], 64, "did you mean `node`?"),
+        (&["explain", "E9999"], 64, "--list"),
+        (&["explain", "--list"], 0, "E0101  the text is not HCL\n"),
+        (&["schema"], 0, "instance  A system on a node.\n"),
+        (&["schema", "node"], 0, "power \"ipmi\" { }  once"),
+        (&["schema", "node.powr"], 64, "did you mean `node.power`?"),
+        (&["schema", "--json", "node.power"], 0, "\"cipher_suite\""),
+    ] {
+        let ended = run(&[], args, "");
+        assert_eq!(ended.code, code, "{args:?}");
+        let text = if code == 0 { &ended.out } else { &ended.err };
+        assert!(text.contains(word), "{args:?}: {text}");
+    }
+    let table: serde_json::Value =
+        serde_json::from_str(&run(&[], &["schema", "--json"], "").out).unwrap();
+    assert_eq!(
+        table["node"]["blocks"]["power"]["attributes"]["password"]["sensitive"],
+        true
+    );
+}

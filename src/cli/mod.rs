@@ -5,6 +5,7 @@
 
 mod apply;
 mod completions;
+mod console;
 mod context;
 mod exit;
 mod explain;
@@ -13,6 +14,7 @@ mod image;
 mod key;
 mod look;
 mod out;
+mod output;
 mod plan;
 mod power;
 mod rack;
@@ -91,6 +93,8 @@ enum Command {
     Ramdisk(ramdisk::Args),
     /// Images
     Image(image::Args),
+    Console(console::Args),
+    Output(output::Args),
     /// What a mistake's code means, with an example and its correction; or what an attribute is for
     Explain(explain::Args),
     /// What may be written: every block and attribute, and JSON Schemas of them
@@ -158,6 +162,8 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Rack(args) => rack::run(global, args, out).await,
         Command::Ramdisk(args) => ramdisk::run(global, args, out),
         Command::Image(args) => image::run(global, args, out),
+        Command::Console(args) => console::run(global, args, out),
+        Command::Output(args) => output::run(global, args, out),
         Command::Explain(args) => explain::run(args, out),
         Command::Schema(args) => schema::run(args, out),
         Command::Completions(args) => completions::run(args, out, Cli::command()),

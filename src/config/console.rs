@@ -14,6 +14,8 @@ use crate::model::Fleet;
 pub struct Console<'s> {
     world: World<'s>,
     pub fleet: Fleet,
+    /// For the loading, and for each expression.
+    budget: u64,
 }
 
 impl<'s> Console<'s> {
@@ -23,13 +25,27 @@ impl<'s> Console<'s> {
         variables: &[VariableInput],
         sources: &'s dyn Sources,
     ) -> (Console<'s>, Diagnostics) {
+        Console::open_within(dir, variables, sources, BUDGET)
+    }
+
+    fn open_within(
+        dir: &str,
+        variables: &[VariableInput],
+        sources: &'s dyn Sources,
+        budget: u64,
+    ) -> (Console<'s>, Diagnostics) {
         let Opened {
             world,
             fleet,
             settings: _,
             diagnostics,
-        } = open_within(dir, variables, sources, BUDGET);
-        (Console { world, fleet }, diagnostics)
+        } = open_within(dir, variables, sources, budget);
+        let console = Console {
+            world,
+            fleet,
+            budget,
+        };
+        (console, diagnostics)
     }
 
     /// The expression's value, printed; or why it has none, with places in [`Console::files`].
@@ -40,7 +56,7 @@ impl<'s> Console<'s> {
     pub(super) fn value(&self, text: &str) -> Result<Value, Diagnostics> {
         let file = self.world.files.borrow_mut().add("expression", text);
         let mut found = Diagnostics::default();
-        self.world.renew(BUDGET);
+        self.world.renew(self.budget);
         let parsed = parse_expression(file, text);
         match parsed
             .map_err(Stop::from)
@@ -58,6 +74,17 @@ impl<'s> Console<'s> {
             found.push(d.help("bmctl validate shows the mistake"));
         }
         Err(found)
+    }
+
+    /// Whether the text is only the beginning of an expression: something in it has no end.
+    pub fn is_open(text: &str) -> bool {
+        let file = SourceMap::default().add("expression", text);
+        matches!(parse_expression(file, text), Err(d) if d.code == super::codes::UNCLOSED)
+    }
+
+    /// Whether the text has to do with something that must not be shown; what has no value is not known to be harmless.
+    pub fn is_sensitive(&self, text: &str) -> bool {
+        text.contains("sensitive(") || self.value(text).map_or(true, |v| v.contains_sensitive())
     }
 
     /// The texts that diagnostics point into.
@@ -103,12 +130,39 @@ mod tests {
         assert!(console.names().contains(&"local.a".to_owned()));
     }
 
+    #[test]
+    fn the_beginning_of_an_expression_is_seen() {
+        for open in ["[", "{ a = [1,", "upper(", "<<EOT\na", "\"${[1\n"] {
+            assert!(Console::is_open(open), "{open}");
+        }
+        for whole in ["1", "1 +", "]", "[1]]", "\"a", "<<EOT\na\nEOT", "\"${1}\""] {
+            assert!(!Console::is_open(whole), "{whole}");
+        }
+    }
+
+    #[test]
+    fn what_is_sensitive_is_known_to_be() {
+        let text = "variable \"v\" {\n  default = 2\n  sensitive = true\n}\n";
+        let sources = MemorySources::default().file("main.hcl", text);
+        let (console, _) = Console::open(".", &[], &sources);
+        for text in [
+            "var.v",
+            "[1, var.v]",
+            "sensitive(1) == nosuch",
+            "nonsensitive(var.v)",
+            "nosuch",
+        ] {
+            assert!(console.is_sensitive(text), "{text}");
+        }
+        assert!(!console.is_sensitive("1 + 1"));
+    }
+
     /// One expression that is too much does not end the session.
     #[test]
     fn each_expression_has_a_budget_of_its_own() {
         let sources = MemorySources::default();
-        let (console, _) = Console::open(".", &[], &sources);
-        let much = "[for a in range(100000) : [for b in range(100000) : [a, b]]]";
+        let (console, _) = Console::open_within(".", &[], &sources, 1000);
+        let much = "[for a in range(100) : [for b in range(100) : a]]";
         assert!(console.evaluate(much).is_err());
         assert_eq!(console.evaluate("1 + 1").unwrap(), "2");
     }

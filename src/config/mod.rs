@@ -35,6 +35,7 @@ mod variables;
 pub use console::Console;
 pub use load::{Loaded, load};
 pub use settings::{Settings, StateBackend};
+pub use show::show_json;
 pub use sources::{MemorySources, SourceError, SourceErrorKind, Sources};
 pub use suggest::did_you_mean;
 pub use variables::{VariableInput, VariableOrigin};

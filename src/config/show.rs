@@ -1,6 +1,7 @@
 //! A value as a console prints it: the layout of `terraform console`. A resource is an object of its attributes; a resource
 //! that it refers to is an address, so that one node does not print the whole fleet.
 
+use super::number::Number;
 use super::types::Type;
 use super::value::{Data, Entries, MapKind, SeqKind, Value};
 
@@ -28,6 +29,31 @@ pub fn show(value: &Value) -> String {
     };
     write(value, place, "null", &mut out);
     out
+}
+
+/// A value that has been made JSON already, as outputs are: lists and maps have become tuples and objects.
+pub fn show_json(value: &serde_json::Value) -> String {
+    show(&from_json(value))
+}
+
+fn from_json(value: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match value {
+        Json::Null => Value::null(),
+        Json::Bool(b) => Value::bool(*b),
+        Json::Number(n) => match Number::parse(&n.to_string()) {
+            Ok(Some(number)) => Value::number(number),
+            Ok(None) | Err(_) => Value::string(n.to_string()),
+        },
+        Json::String(s) => Value::string(s),
+        Json::Array(items) => Value::tuple(items.iter().map(from_json).collect()),
+        Json::Object(fields) => {
+            let entries = fields
+                .iter()
+                .map(|(k, v)| (k.as_str().into(), from_json(v)));
+            Value::object(entries.collect())
+        }
+    }
 }
 
 /// `null` is how a null is written here.
