@@ -286,3 +286,168 @@ fn what_is_explained_is_a_code_or_a_path() {
         true
     );
 }
+
+/// Two of everything, and a resource whose key wants escaping.
+const FLEET: &str = r#"
+network "pxe" {
+  cidr = "10.99.0.0/24"
+}
+site "lab" {
+  network = network.pxe
+  address = "10.99.0.1"
+}
+flavor "f" {
+  for_each  = toset(["a\"<&>", "b"])
+  cpus      = 1
+  memory_mb = 1
+  root_gb   = 1
+}
+node "n" {
+  count     = 100
+  site      = site.lab
+  arch      = "x86_64"
+  cpus      = 1
+  memory_mb = 1
+  local_gb  = 1
+  power "ipmi" {
+    address  = "10.98.0.1"
+    port     = 1000 + count.index
+    user     = "u"
+    password = "p"
+  }
+}
+nic "n" {
+  count   = 100
+  node    = node.n[count.index]
+  network = network.pxe
+  mac     = format("52:54:00:00:00:%02x", count.index)
+}
+"#;
+
+/// A reading of the DOT that bmctl writes: boxes by number, and arrows between boxes that exist.
+fn read_dot(text: &str) -> (BTreeMap<usize, String>, Vec<(usize, usize)>) {
+    let body = text
+        .strip_prefix("digraph bmctl {\n")
+        .unwrap()
+        .strip_suffix("}\n")
+        .unwrap();
+    let number = |n: &str| {
+        n.trim()
+            .strip_prefix('n')
+            .unwrap()
+            .parse::<usize>()
+            .unwrap()
+    };
+    let mut boxes = BTreeMap::new();
+    let mut arrows = Vec::new();
+    for line in body.lines().map(|l| l.trim().strip_suffix(';').unwrap()) {
+        if line.starts_with("rankdir") || line.starts_with("node [") {
+            continue;
+        }
+        match line.split_once(" [label = \"") {
+            Some((id, rest)) => {
+                let mut label = String::new();
+                let mut letters = rest.chars();
+                loop {
+                    match letters.next().unwrap() {
+                        '"' => break,
+                        '\\' => {
+                            label.extend(letters.next().map(|c| if c == 'n' { '\n' } else { c }))
+                        }
+                        c => label.push(c),
+                    }
+                }
+                assert!(letters.as_str().starts_with(", color = \"#"), "{line}");
+                boxes.insert(number(id), label);
+            }
+            None => {
+                let (from, to) = line.split_once(" -> ").unwrap();
+                arrows.push((number(from), number(to)));
+            }
+        }
+    }
+    assert!(
+        arrows
+            .iter()
+            .all(|(a, b)| boxes.contains_key(a) && boxes.contains_key(b))
+    );
+    (boxes, arrows)
+}
+
+#[test]
+fn a_configuration_is_drawn_with_its_instances_together_or_apart() {
+    let files = [("main.hcl", FLEET)];
+    let together = run(&files, &["graph", "--all"], "");
+    assert_eq!(together.code, 0, "{}", together.err);
+    let (boxes, arrows) = read_dot(&together.out);
+    let titles: Vec<&str> = boxes.values().map(String::as_str).collect();
+    assert_eq!(
+        titles,
+        [
+            "network.pxe",
+            "site.lab",
+            "flavor.f (2)",
+            "node.n (100)",
+            "nic.n (100)"
+        ]
+    );
+    assert_eq!(arrows, [(1, 0), (3, 1), (4, 0), (4, 3)]);
+    let apart = run(&files, &["graph", "--all", "--expand"], "");
+    let (boxes, arrows) = read_dot(&apart.out);
+    assert_eq!((boxes.len(), arrows.len()), (204, 301));
+    assert!(
+        boxes.values().any(|t| t == "flavor.f[\"a\\\"<&>\"]"),
+        "{boxes:?}"
+    );
+}
+
+#[test]
+fn a_picture_is_well_formed_and_no_box_covers_another() {
+    let ended = run(
+        &[("main.hcl", FLEET)],
+        &["graph", "--all", "--expand", "--format", "svg"],
+        "",
+    );
+    let document = roxmltree::Document::parse(&ended.out).unwrap();
+    let number = |n: &roxmltree::Node<'_, '_>, name: &str| {
+        n.attribute(name).unwrap().parse::<u32>().unwrap()
+    };
+    let rects: Vec<[u32; 4]> = document
+        .descendants()
+        .filter(|n| n.has_tag_name("rect"))
+        .map(|n| ["x", "y", "width", "height"].map(|name| number(&n, name)))
+        .collect();
+    assert_eq!(rects.len(), 204);
+    for (i, [x, y, w, h]) in rects.iter().enumerate() {
+        for [ox, oy, ow, oh] in &rects[i + 1..] {
+            let apart = x + w <= *ox || ox + ow <= *x || y + h <= *oy || oy + oh <= *y;
+            assert!(apart, "two boxes at {x},{y}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_is_drawn_as_resources_or_steps() {
+    let files = [("main.hcl", FLEET)];
+    let sim = ["--sim", "seed=1"];
+    let changes = run(&files, &[&["graph"], &sim[..]].concat(), "");
+    assert_eq!(changes.code, 0, "{}", changes.err);
+    let (boxes, _) = read_dot(&changes.out);
+    assert!(
+        boxes.values().any(|t| t.starts_with("+ node.n (100)")),
+        "{boxes:?}"
+    );
+    let steps = run(
+        &files,
+        &[&["graph", "--type", "steps"], &sim[..]].concat(),
+        "",
+    );
+    let (boxes, _) = read_dot(&steps.out);
+    assert_eq!(boxes.len(), 204, "each is recorded");
+    let nothing = run(&[("main.hcl", "")], &["graph"], "");
+    assert!(nothing.err.contains("--all draws"), "{}", nothing.err);
+    assert_eq!(
+        run(&files, &["graph", "--all", "--type", "steps"], "").code,
+        64
+    );
+}

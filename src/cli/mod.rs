@@ -10,6 +10,7 @@ mod context;
 mod exit;
 mod explain;
 mod facts;
+mod graph;
 mod image;
 mod key;
 mod look;
@@ -81,6 +82,9 @@ enum Command {
     Show(show::Args),
     /// Check the configuration without looking at state or machines
     Validate(validate::Args),
+    Output(output::Args),
+    Graph(graph::Args),
+    Console(console::Args),
     /// Look into the state
     State(state::Args),
     /// Look at and change the power of nodes
@@ -93,8 +97,6 @@ enum Command {
     Ramdisk(ramdisk::Args),
     /// Images
     Image(image::Args),
-    Console(console::Args),
-    Output(output::Args),
     /// What a mistake's code means, with an example and its correction; or what an attribute is for
     Explain(explain::Args),
     /// What may be written: every block and attribute, and JSON Schemas of them
@@ -164,6 +166,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Image(args) => image::run(global, args, out),
         Command::Console(args) => console::run(global, args, out),
         Command::Output(args) => output::run(global, args, out),
+        Command::Graph(args) => graph::run(global, args, out).await,
         Command::Explain(args) => explain::run(args, out),
         Command::Schema(args) => schema::run(args, out),
         Command::Completions(args) => completions::run(args, out, Cli::command()),
