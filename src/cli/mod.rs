@@ -5,18 +5,23 @@
 
 mod apply;
 mod completions;
+mod console;
 mod context;
 mod exit;
+mod explain;
 mod facts;
+mod graph;
 mod image;
 mod key;
 mod look;
 mod out;
+mod output;
 mod plan;
 mod power;
 mod rack;
 mod ramdisk;
 mod report;
+mod schema;
 mod serve;
 mod show;
 mod sources;
@@ -77,6 +82,9 @@ enum Command {
     Show(show::Args),
     /// Check the configuration without looking at state or machines
     Validate(validate::Args),
+    Output(output::Args),
+    Graph(graph::Args),
+    Console(console::Args),
     /// Look into the state
     State(state::Args),
     /// Look at and change the power of nodes
@@ -89,6 +97,10 @@ enum Command {
     Ramdisk(ramdisk::Args),
     /// Images
     Image(image::Args),
+    /// What a mistake's code means, with an example and its correction; or what an attribute is for
+    Explain(explain::Args),
+    /// What may be written: every block and attribute, and JSON Schemas of them
+    Schema(schema::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Write manual pages
@@ -152,6 +164,11 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Rack(args) => rack::run(global, args, out).await,
         Command::Ramdisk(args) => ramdisk::run(global, args, out),
         Command::Image(args) => image::run(global, args, out),
+        Command::Console(args) => console::run(global, args, out),
+        Command::Output(args) => output::run(global, args, out),
+        Command::Graph(args) => graph::run(global, args, out).await,
+        Command::Explain(args) => explain::run(args, out),
+        Command::Schema(args) => schema::run(args, out),
         Command::Completions(args) => completions::run(args, out, Cli::command()),
         Command::Man(args) => completions::man(args, out, Cli::command()),
     };

@@ -68,6 +68,12 @@ impl Out {
         if all.dropped() > 0 {
             self.note(&format!("and {} more", all.dropped()));
         }
+        let codes: std::collections::BTreeSet<&str> = all.iter().map(|d| d.code).collect();
+        if let Some(first) = codes.first() {
+            self.note(&format!(
+                "`bmctl explain {first}` says more about such a mistake."
+            ));
+        }
     }
 
     fn diagnostic(&self, diagnostic: &Diagnostic, sources: &SourceMap) {

@@ -88,14 +88,14 @@ pub const WRONG_KIND: &str = "E0405";
 /// `each` or `count` outside of a block that has them.
 pub const NO_EACH: &str = "E0406";
 
-// E05xx: variables
+// E07xx: variables (E05xx are the rules of `model`, E06xx the plan's)
 /// A variable has no value and no default.
-pub const NO_VALUE: &str = "E0501";
+pub const NO_VALUE: &str = "E0701";
 /// A value for a variable that is not declared.
-pub const UNDECLARED_VARIABLE: &str = "E0502";
+pub const UNDECLARED_VARIABLE: &str = "E0702";
 /// A variable's value does not have its type.
-pub const VARIABLE_TYPE: &str = "E0503";
+pub const VARIABLE_TYPE: &str = "E0703";
 /// A variable's value fails a validation.
-pub const VALIDATION: &str = "E0504";
+pub const VALIDATION: &str = "E0704";
 /// A type constraint that is not one.
-pub const TYPE_CONSTRAINT: &str = "E0505";
+pub const TYPE_CONSTRAINT: &str = "E0705";

@@ -40,6 +40,40 @@ pub(super) fn load_within(
     sources: &dyn Sources,
     budget: u64,
 ) -> Loaded {
+    let Opened {
+        world,
+        fleet,
+        settings,
+        diagnostics,
+        lock,
+        missing,
+    } = open_within(dir, variables, sources, budget);
+    Loaded {
+        fleet,
+        settings,
+        sources: world.files.into_inner(),
+        diagnostics,
+        lock,
+        missing,
+    }
+}
+
+/// What is loaded, and the values of its names.
+pub(super) struct Opened<'s> {
+    pub world: World<'s>,
+    pub fleet: Fleet,
+    pub settings: Settings,
+    pub diagnostics: Diagnostics,
+    lock: Lock,
+    missing: Vec<GitSource>,
+}
+
+pub(super) fn open_within<'s>(
+    dir: &str,
+    variables: &[VariableInput],
+    sources: &'s dyn Sources,
+    budget: u64,
+) -> Opened<'s> {
     let report = Report::default();
     let mut files = Files {
         sources,
@@ -71,10 +105,10 @@ pub(super) fn load_within(
     if let Some(d) = world.exhausted() {
         report.push(d);
     }
-    Loaded {
+    Opened {
+        world,
         fleet,
         settings,
-        sources: world.files.into_inner(),
         diagnostics: report.into_diagnostics(),
         missing: tree.missing,
         lock,

@@ -6,6 +6,7 @@
 mod calls;
 pub mod codes;
 mod conditions;
+mod console;
 mod constraint;
 mod convert;
 mod declare;
@@ -15,6 +16,7 @@ mod dynamic;
 mod eval;
 mod evaluate;
 mod expand;
+pub mod explain;
 mod files;
 mod functions;
 mod lifecycle;
@@ -26,7 +28,9 @@ mod order;
 mod outputs;
 mod report;
 mod resources;
+pub mod schema;
 mod settings;
+mod show;
 mod sources;
 mod suggest;
 mod syntax;
@@ -38,10 +42,13 @@ mod types;
 mod value;
 mod variables;
 
+pub use console::Console;
 pub use load::{Loaded, load};
 pub use modules::{GitSource, Lock, LockedModule};
 pub use settings::{Settings, StateBackend};
+pub use show::show_json;
 pub use sources::{MemorySources, SourceError, SourceErrorKind, Sources, TreeDigest};
+pub use suggest::did_you_mean;
 pub use variables::{VariableInput, VariableOrigin};
 
 /// A row of the table of functions: name, signature, what it does, an example, and its result.

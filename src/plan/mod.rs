@@ -8,6 +8,7 @@ pub mod allocate;
 pub mod audit;
 mod decide;
 pub mod diff;
+pub mod draw;
 pub mod graph;
 mod ignore;
 pub mod layout;

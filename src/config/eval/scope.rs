@@ -129,6 +129,12 @@ impl<'s> World<'s> {
         &mut self.envs[id.0]
     }
 
+    /// For the next expression of a console.
+    pub fn renew(&self, budget: u64) {
+        self.budget.set(budget);
+        self.exhausted_at.set(None);
+    }
+
     /// When the budget is gone, everything stops as if it had been reported; [`World::exhausted`] is the report, so that nothing
     /// that swallows mistakes can swallow this one.
     pub fn spend(&self, units: u64, at: Span) -> Result<(), Stop> {

@@ -1,0 +1,175 @@
+//! A loaded configuration that answers expressions: what `bmctl console` and editors ask.
+
+use super::eval::{BUDGET, EnvId, Scope, Stop, World, eval};
+use super::functions;
+use super::load::{Opened, open_within};
+use super::show::show;
+use super::sources::Sources;
+use super::syntax::parse_expression;
+use super::value::Value;
+use super::variables::VariableInput;
+use crate::diag::{Diagnostics, SourceMap};
+use crate::model::Fleet;
+
+pub struct Console<'s> {
+    world: World<'s>,
+    pub fleet: Fleet,
+    /// For the loading, and for each expression.
+    budget: u64,
+}
+
+impl<'s> Console<'s> {
+    /// Loads the directory. What has mistakes is told, and has no value; the rest can be asked for.
+    pub fn open(
+        dir: &str,
+        variables: &[VariableInput],
+        sources: &'s dyn Sources,
+    ) -> (Console<'s>, Diagnostics) {
+        Console::open_within(dir, variables, sources, BUDGET)
+    }
+
+    fn open_within(
+        dir: &str,
+        variables: &[VariableInput],
+        sources: &'s dyn Sources,
+        budget: u64,
+    ) -> (Console<'s>, Diagnostics) {
+        let Opened {
+            world,
+            fleet,
+            diagnostics,
+            ..
+        } = open_within(dir, variables, sources, budget);
+        let console = Console {
+            world,
+            fleet,
+            budget,
+        };
+        (console, diagnostics)
+    }
+
+    /// The expression's value, printed; or why it has none, with places in [`Console::files`].
+    pub fn evaluate(&self, text: &str) -> Result<String, Diagnostics> {
+        self.value(text).map(|value| show(&value))
+    }
+
+    pub(super) fn value(&self, text: &str) -> Result<Value, Diagnostics> {
+        let file = self.world.files.borrow_mut().add("expression", text);
+        let mut found = Diagnostics::default();
+        self.world.renew(self.budget);
+        let parsed = parse_expression(file, text);
+        match parsed
+            .map_err(Stop::from)
+            .and_then(|e| eval(&e, &Scope::new(&self.world)))
+        {
+            Ok(value) => return Ok(value),
+            Err(Stop::Mistake(d)) => found.push(*d),
+            Err(Stop::Reported) => found.extend(self.world.exhausted()),
+        }
+        if !found.has_errors() {
+            let d = crate::diag::Diagnostic::error(
+                super::codes::UNDECLARED,
+                "this depends on something that has a mistake",
+            );
+            found.push(d.help("bmctl validate shows the mistake"));
+        }
+        Err(found)
+    }
+
+    /// Whether the text is only the beginning of an expression: something in it has no end.
+    pub fn is_open(text: &str) -> bool {
+        // As if its line had ended: a quoted string ends with its line.
+        let line = format!("{text}\n");
+        let file = SourceMap::default().add("expression", line.as_str());
+        matches!(parse_expression(file, &line), Err(d) if d.code == super::codes::UNCLOSED)
+    }
+
+    /// Whether the text has to do with something that must not be shown; what has no value is not known to be harmless.
+    pub fn is_sensitive(&self, text: &str) -> bool {
+        text.contains("sensitive(") || self.value(text).map_or(true, |v| v.contains_sensitive())
+    }
+
+    /// The texts that diagnostics point into.
+    pub fn files(&self) -> SourceMap {
+        self.world.files.borrow().clone()
+    }
+
+    /// What an expression may begin with: functions, and every declared name.
+    pub fn names(&self) -> Vec<String> {
+        let declared = &self.world.env(EnvId::ROOT).declared;
+        let mut out: Vec<String> = functions::table().keys().map(|f| format!("{f}(")).collect();
+        out.extend(declared.variables.keys().map(|n| format!("var.{n}")));
+        out.extend(declared.locals.keys().map(|n| format!("local.{n}")));
+        out.extend(declared.modules.keys().map(|n| format!("module.{n}")));
+        out.extend(
+            declared
+                .resources
+                .keys()
+                .map(|(kind, n)| format!("{kind}.{n}")),
+        );
+        out.extend(["path.module".to_owned(), "path.root".to_owned()]);
+        out.sort();
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::sources::MemorySources;
+
+    #[test]
+    fn expressions_see_what_is_declared_and_mistakes_have_places() {
+        let text = "variable \"v\" { default = 2 }\nlocals {\n  a = var.v + 1\n  bad = 1 / 0\n}\n";
+        let sources = MemorySources::default().file("main.hcl", text);
+        let (console, mistakes) = Console::open(".", &[], &sources);
+        assert!(mistakes.has_errors());
+        assert_eq!(console.evaluate("local.a * 2").unwrap(), "6");
+        let told = |text: &str| {
+            let found = console.evaluate(text).unwrap_err();
+            let first = found.iter().next().unwrap();
+            first.render(&console.files(), crate::diag::Color::Never)
+        };
+        assert!(told("local.b").contains("did you mean `a`?"));
+        assert!(told("local.bad").contains("has a mistake"));
+        assert!(told("1 +").contains("expression:1:"));
+        assert!(console.names().contains(&"local.a".to_owned()));
+    }
+
+    #[test]
+    fn the_beginning_of_an_expression_is_seen() {
+        for open in ["[", "{ a = [1,", "upper(", "<<EOT\na", "\"${[1\n"] {
+            assert!(Console::is_open(open), "{open}");
+        }
+        for whole in ["1", "1 +", "]", "[1]]", "\"a", "<<EOT\na\nEOT", "\"${1}\""] {
+            assert!(!Console::is_open(whole), "{whole}");
+        }
+    }
+
+    #[test]
+    fn what_is_sensitive_is_known_to_be() {
+        let text = "variable \"v\" {\n  default = 2\n  sensitive = true\n}\n";
+        let sources = MemorySources::default().file("main.hcl", text);
+        let (console, _) = Console::open(".", &[], &sources);
+        for text in [
+            "var.v",
+            "[1, var.v]",
+            "sensitive(1) == nosuch",
+            "nonsensitive(var.v)",
+            "nosuch",
+        ] {
+            assert!(console.is_sensitive(text), "{text}");
+        }
+        assert!(!console.is_sensitive("1 + 1"));
+    }
+
+    /// One expression that is too much does not end the session.
+    #[test]
+    fn each_expression_has_a_budget_of_its_own() {
+        let sources = MemorySources::default();
+        let (console, _) = Console::open_within(".", &[], &sources, 1000);
+        let much = "[for a in range(100) : [for b in range(100) : a]]";
+        assert!(console.evaluate(much).is_err());
+        assert_eq!(console.evaluate("1 + 1").unwrap(), "2");
+    }
+}

@@ -1,0 +1,202 @@
+//! The blocks of the language itself: what is not a resource.
+
+use super::Takes::{Address, Any, Bool, Collection, Number, Resources, String, Text, Type};
+use super::resources::{CONDITION, PRECONDITION};
+use super::{AttributeSchema, BlockSchema, Form, LabelSchema, NestedSchema, Others, Takes, Times};
+
+const NAME: &[LabelSchema] = &[LabelSchema {
+    name: "name",
+    words: &[],
+}];
+
+const fn attr(name: &'static str, takes: Takes, doc: &'static str) -> AttributeSchema {
+    AttributeSchema::new(name, takes, doc)
+}
+
+const fn any(block: &'static BlockSchema) -> NestedSchema {
+    NestedSchema {
+        times: Times::Any,
+        block,
+    }
+}
+
+const fn at_most_once(block: &'static BlockSchema) -> NestedSchema {
+    NestedSchema {
+        times: Times::AtMostOnce,
+        block,
+    }
+}
+
+pub static BLOCKS: [&BlockSchema; 9] = [
+    &BMCTL, &VARIABLE, &LOCALS, &OUTPUT, &MODULE, &CHECK, &MOVED, &REMOVED, &IMPORT,
+];
+
+static BMCTL: BlockSchema = BlockSchema {
+    attributes: &[attr(
+        "required_version",
+        Text(Form::Versions),
+        "Versions of bmctl that may read this.",
+    )
+    .example("\">= 0.1, < 2\"")],
+    blocks: &[at_most_once(&STATE)],
+    ..BlockSchema::new("bmctl", "Settings of the program.")
+};
+
+static STATE: BlockSchema = BlockSchema {
+    labels: &[LabelSchema {
+        name: "backend",
+        words: &["sqlite", "postgres"],
+    }],
+    attributes: &[
+        attr(
+            "path",
+            Text(Form::Path),
+            "sqlite: the folder; .bmctl when left out.",
+        ),
+        attr("url", String, "postgres: the connection.")
+            .secret()
+            .example("env(\"BMCTL_PG\")"),
+    ],
+    ..BlockSchema::new("state", "Where state is kept.")
+};
+
+static VARIABLE: BlockSchema = BlockSchema {
+    labels: NAME,
+    attributes: &[
+        attr(
+            "type",
+            Type,
+            "What values it takes; in objects, optional(type, default).",
+        )
+        .default("any")
+        .example("map(object({ cpus = number }))"),
+        attr(
+            "default",
+            Any,
+            "The value when none is given; without it, one is required.",
+        ),
+        attr("description", String, "What it is for."),
+        attr("sensitive", Bool, "Its value is not shown.").default("false"),
+        attr("nullable", Bool, "false: null becomes the default.").default("true"),
+    ],
+    blocks: &[any(&VALIDATION)],
+    ..BlockSchema::new("variable", "A value from outside: var.name.")
+};
+
+static VALIDATION: BlockSchema = BlockSchema {
+    attributes: &CONDITION,
+    ..BlockSchema::new("validation", "What the value must be.")
+};
+
+static LOCALS: BlockSchema = BlockSchema {
+    others: Others::Allowed,
+    ..BlockSchema::new("locals", "Named values: local.name.")
+};
+
+static OUTPUT: BlockSchema = BlockSchema {
+    labels: NAME,
+    attributes: &[
+        attr("value", Any, "What is shown; a resource by its address.").required(),
+        attr("description", String, "What it is for."),
+        attr(
+            "sensitive",
+            Bool,
+            "Must be true when the value is sensitive.",
+        )
+        .default("false"),
+        attr("depends_on", Resources, "Resources that come first."),
+    ],
+    blocks: &[any(&PRECONDITION)],
+    ..BlockSchema::new("output", "A value for people and scripts: bmctl output.")
+};
+
+static MODULE: BlockSchema = BlockSchema {
+    labels: NAME,
+    attributes: &[
+        attr(
+            "source",
+            String,
+            "A path that begins with ./ or ../, or a git source with ?ref=.",
+        )
+        .required()
+        .example("\"./modules/rack\""),
+        attr(
+            "for_each",
+            Collection,
+            "One copy per key of a map, an object or a set of strings.",
+        ),
+        attr("count", Number(0, 1_000_000), "So many copies."),
+        attr(
+            "depends_on",
+            Resources,
+            "Resources and modules that come first.",
+        ),
+    ],
+    others: Others::Allowed,
+    ..BlockSchema::new(
+        "module",
+        "Another folder of configuration; other attributes are its variables.",
+    )
+};
+
+static CHECK: BlockSchema = BlockSchema {
+    labels: NAME,
+    blocks: &[any(&ASSERT)],
+    ..BlockSchema::new("check", "What should hold; a warning when it does not.")
+};
+
+static ASSERT: BlockSchema = BlockSchema {
+    attributes: &CONDITION,
+    ..BlockSchema::new("assert", "One condition of a check.")
+};
+
+static MOVED: BlockSchema = BlockSchema {
+    attributes: &[
+        attr("from", Address, "The address it had.")
+            .required()
+            .example("node.old"),
+        attr("to", Address, "The address it has.")
+            .required()
+            .example("node.rack[\"r1-01\"]"),
+    ],
+    ..BlockSchema::new(
+        "moved",
+        "A resource or module that has another address; nothing is done to it.",
+    )
+};
+
+static REMOVED: BlockSchema = BlockSchema {
+    attributes: &[attr("from", Address, "The address it had.")
+        .required()
+        .example("instance.old")],
+    blocks: &[at_most_once(&REMOVED_LIFECYCLE)],
+    ..BlockSchema::new(
+        "removed",
+        "A resource or module taken out of the configuration.",
+    )
+};
+
+static REMOVED_LIFECYCLE: BlockSchema = BlockSchema {
+    attributes: &[attr(
+        "destroy",
+        Bool,
+        "false: it is forgotten and stays as it is.",
+    )
+    .default("true")],
+    ..BlockSchema::new("lifecycle", "What becomes of it.")
+};
+
+static IMPORT: BlockSchema = BlockSchema {
+    attributes: &[
+        attr("to", Address, "The address it gets.")
+            .required()
+            .example("instance.web"),
+        attr("id", String, "What exists, by its own name.").required(),
+        attr(
+            "for_each",
+            Collection,
+            "One import per key; inside, each.key and each.value.",
+        ),
+    ],
+    ..BlockSchema::new("import", "Something that exists, taken into state.")
+};
