@@ -13,6 +13,7 @@
 mod audit;
 mod cases;
 mod cli;
+mod cli_init;
 mod cli_language;
 mod docs;
 mod engine;

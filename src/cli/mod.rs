@@ -12,6 +12,7 @@ mod explain;
 mod facts;
 mod graph;
 mod image;
+mod init;
 mod key;
 mod look;
 mod out;
@@ -80,6 +81,8 @@ enum Command {
     Destroy(apply::DestroyArgs),
     /// Show the recorded fleet, or a plan file
     Show(show::Args),
+    /// Fetch modules from repositories, and lock them and the images
+    Init(init::Args),
     /// Check the configuration without looking at state or machines
     Validate(validate::Args),
     Output(output::Args),
@@ -157,6 +160,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Apply(args) => apply::run(global, args, out).await,
         Command::Destroy(args) => apply::destroy(global, args, out).await,
         Command::Show(args) => show::run(global, args, out).await,
+        Command::Init(args) => init::run(global, &args, out),
         Command::Validate(args) => validate::run(global, args, out),
         Command::State(args) => state::run(global, args, out).await,
         Command::Power(args) => power::run(global, args, out).await,

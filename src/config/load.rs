@@ -1,5 +1,6 @@
 //! A directory, as one root module, to a fleet.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::codes;
@@ -26,6 +27,8 @@ pub struct Loaded {
     pub lock: Lock,
     /// Modules of repositories that must be fetched first.
     pub missing: Vec<GitSource>,
+    /// What the lock file calls the repositories that modules come from.
+    pub repositories: BTreeSet<String>,
 }
 
 /// Loads a configuration. `dir` is the root module's directory as `sources` knows it, and is part of no name that is shown.
@@ -47,6 +50,7 @@ pub(super) fn load_within(
         diagnostics,
         lock,
         missing,
+        repositories,
     } = open_within(dir, variables, sources, budget);
     Loaded {
         fleet,
@@ -55,6 +59,7 @@ pub(super) fn load_within(
         diagnostics,
         lock,
         missing,
+        repositories,
     }
 }
 
@@ -66,6 +71,7 @@ pub(super) struct Opened<'s> {
     pub diagnostics: Diagnostics,
     lock: Lock,
     missing: Vec<GitSource>,
+    repositories: BTreeSet<String>,
 }
 
 pub(super) fn open_within<'s>(
@@ -111,6 +117,7 @@ pub(super) fn open_within<'s>(
         settings,
         diagnostics: report.into_diagnostics(),
         missing: tree.missing,
+        repositories: tree.repositories,
         lock,
     }
 }

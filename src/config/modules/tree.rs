@@ -1,6 +1,6 @@
 //! The root module and everything it calls, however deep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{GitSource, Lock, ModuleSource};
@@ -40,6 +40,8 @@ pub struct Tree {
     modules: Vec<Module>,
     /// Modules of repositories that the lock file does not have, or whose checkout is not there.
     pub missing: Vec<GitSource>,
+    /// What the lock file calls the repositories that are used.
+    pub repositories: BTreeSet<String>,
 }
 
 /// A call that was found and has not been followed yet.
@@ -63,6 +65,7 @@ impl Tree {
                 children: BTreeMap::new(),
             }],
             missing: Vec::new(),
+            repositories: BTreeSet::new(),
         };
         let mut read: BTreeMap<Arc<str>, Option<Arc<Declarations>>> = BTreeMap::new();
         read.insert(Arc::from(""), Some(root));
@@ -140,6 +143,7 @@ impl Tree {
             let dir = match source {
                 ModuleSource::Local(path) => Some(beside(&self.module(id).dir, &path)),
                 ModuleSource::Git(git) => {
+                    self.repositories.insert(git.repository());
                     let dir = fetched(&git, span, files, lock, verified);
                     if dir.is_none() {
                         self.missing.push(git);
