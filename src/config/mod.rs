@@ -10,6 +10,7 @@ mod declare;
 mod decode;
 mod eval;
 mod expand;
+pub mod format;
 mod functions;
 mod load;
 mod number;
