@@ -8,6 +8,7 @@ mod completions;
 mod context;
 mod exit;
 mod facts;
+mod fmt;
 mod image;
 mod key;
 mod look;
@@ -77,6 +78,8 @@ enum Command {
     Show(show::Args),
     /// Check the configuration without looking at state or machines
     Validate(validate::Args),
+    /// Lay out configuration files
+    Fmt(fmt::Args),
     /// Look into the state
     State(state::Args),
     /// Look at and change the power of nodes
@@ -146,6 +149,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Destroy(args) => apply::destroy(global, args, out).await,
         Command::Show(args) => show::run(global, args, out).await,
         Command::Validate(args) => validate::run(global, args, out),
+        Command::Fmt(args) => fmt::run(global, args, out),
         Command::State(args) => state::run(global, args, out).await,
         Command::Power(args) => power::run(global, args, out).await,
         Command::Serve(args) => serve::run(global, args, out).await,
