@@ -10,6 +10,7 @@ mod context;
 mod exit;
 mod explain;
 mod facts;
+mod fmt;
 mod graph;
 mod image;
 mod init;
@@ -88,6 +89,8 @@ enum Command {
     Output(output::Args),
     Graph(graph::Args),
     Console(console::Args),
+    /// Lay out configuration files
+    Fmt(fmt::Args),
     /// Look into the state
     State(state::Args),
     /// Look at and change the power of nodes
@@ -162,6 +165,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Show(args) => show::run(global, args, out).await,
         Command::Init(args) => init::run(global, &args, out),
         Command::Validate(args) => validate::run(global, args, out),
+        Command::Fmt(args) => fmt::run(global, args, out),
         Command::State(args) => state::run(global, args, out).await,
         Command::Power(args) => power::run(global, args, out).await,
         Command::Serve(args) => serve::run(global, args, out).await,

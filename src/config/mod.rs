@@ -18,6 +18,7 @@ mod evaluate;
 mod expand;
 pub mod explain;
 mod files;
+pub mod format;
 mod functions;
 mod lifecycle;
 mod load;

@@ -1,4 +1,5 @@
-//! A syntax tree as text without places: two texts mean the same when their descriptions are equal.
+//! A syntax tree as text without places: two texts mean the same when their descriptions are equal. What makes no difference is
+//! left out: parentheses, and the quotes of `"${x}"`.
 
 use std::fmt::Write as _;
 
@@ -7,15 +8,27 @@ use crate::config::value::Data;
 
 pub fn body(body: &Body) -> String {
     let mut out = String::new();
-    write_body(body, 0, &mut out);
+    write_body(body, 0, Holder::Other, &mut out);
     out
 }
 
-fn write_body(body: &Body, depth: usize, out: &mut String) {
+/// What a body belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Variable,
+    Other,
+}
+
+fn write_body(body: &Body, depth: usize, holder: Holder, out: &mut String) {
     let indent = "  ".repeat(depth);
     for attribute in &body.attributes {
         let _ = write!(out, "{indent}{} = ", attribute.name);
-        expr(&attribute.value, out);
+        match old_type(&attribute.value) {
+            Some(text) if holder == Holder::Variable && attribute.name.as_ref() == "type" => {
+                out.push_str(text);
+            }
+            _ => expr(&attribute.value, out),
+        }
         out.push('\n');
     }
     for block in &body.blocks {
@@ -24,7 +37,30 @@ fn write_body(body: &Body, depth: usize, out: &mut String) {
             let _ = write!(out, " {:?}", label.text);
         }
         out.push('\n');
-        write_body(&block.body, depth + 1, out);
+        let holder = match block.kind.as_ref() {
+            "variable" if depth == 0 => Holder::Variable,
+            _ => Holder::Other,
+        };
+        write_body(&block.body, depth + 1, holder, out);
+    }
+}
+
+/// What types in the form of old versions stand for.
+fn old_type(value: &Expr) -> Option<&'static str> {
+    match &value.kind {
+        ExprKind::Literal(text) => match text.as_str()? {
+            "string" => Some("string"),
+            "list" => Some("(call list string)"),
+            "map" => Some("(call map string)"),
+            _ => None,
+        },
+        ExprKind::Name(name) => match name.as_ref() {
+            "list" => Some("(call list any)"),
+            "map" => Some("(call map any)"),
+            "set" => Some("(call set any)"),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -42,10 +78,13 @@ fn expr(e: &Expr, out: &mut String) {
     match &e.kind {
         ExprKind::Invalid => out.push_str("(invalid)"),
         ExprKind::Literal(value) => literal(&value.data, out),
-        ExprKind::Template(parts) => list_parts("template", parts, out),
+        ExprKind::Template(parts) => match parts.as_slice() {
+            [Part::Value(only)] => expr(only, out),
+            parts => list_parts("template", parts, out),
+        },
         ExprKind::Tuple(items) => list("tuple", items, out),
         ExprKind::Object(items) => list("object", items.iter().flat_map(|(k, v)| [k, v]), out),
-        ExprKind::Paren(inner) => list("paren", [&**inner], out),
+        ExprKind::Paren(inner) => expr(inner, out),
         ExprKind::Name(name) => out.push_str(name),
         ExprKind::Conditional(three) => list("if", three.iter(), out),
         ExprKind::Call(call) => {

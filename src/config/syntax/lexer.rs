@@ -170,8 +170,9 @@ impl<'t> Lexer<'t> {
     /// To the next apostrophe of the line: what was meant to be a string is one token, so that it is one mistake.
     fn apostrophe(&mut self) -> Token {
         let rest = self.text.get(self.at + 1..).unwrap_or_default();
-        let line = rest.split('\n').next().unwrap_or_default();
-        let len = line.find('\'').map_or(1, |n| n + 2);
+        let end = rest.find(['\'', '\n']);
+        let closed = end.filter(|n| rest.as_bytes().get(*n) == Some(&b'\''));
+        let len = closed.map_or(1, |n| n + 2);
         self.token(Kind::Apostrophe, len)
     }
 

@@ -4,19 +4,18 @@
 
 pub mod ast;
 mod body;
-#[cfg(test)]
 pub mod describe;
 mod escape;
 mod expression;
 mod heredoc;
 mod item;
-mod lexer;
+pub mod lexer;
 mod nest;
 mod parser;
 mod recover;
 mod template;
 mod term;
-mod token;
+pub mod token;
 
 use ast::{Body, Expr, Part};
 use parser::Parser;

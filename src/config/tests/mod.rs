@@ -5,6 +5,7 @@ mod expressions;
 mod fleet;
 mod heredocs;
 mod hostile;
+mod layout;
 mod mistakes;
 mod modules;
 mod rules;
