@@ -18,5 +18,6 @@ mod docs;
 mod engine;
 mod fleet;
 mod layers;
+mod lsp;
 mod peers;
 mod rack;
