@@ -6,7 +6,7 @@ rack=(qemu-system-x86 seabios ipxe-qemu ovmf openipmi dnsmasq-base iproute2 util
 boot=(ipxe pxelinux syslinux syslinux-common busybox-static tgt e2fsprogs)
 images=(grub-efi-amd64-bin grub-common mtools dosfstools cpio)
 peers=(curl procps python3-minimal ipmitool freeipmi-tools libiscsi-bin qemu-block-extra gdisk fdisk)
-build=(gcc make pkg-config)
+build=(gcc git make pkg-config)
 
 missing=()
 for package in "${rack[@]}" "${boot[@]}" "${images[@]}" "${peers[@]}" "${build[@]}"; do

@@ -194,13 +194,24 @@ impl Addr {
     }
 }
 
+/// `module.pool["a"].module.disks`: the way to a module.
+pub fn fmt_path(path: &[ModuleStep], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (i, step) in path.iter().enumerate() {
+        if i > 0 {
+            f.write_str(".")?;
+        }
+        write!(f, "module.{}", step.name)?;
+        if let Some(key) = &step.key {
+            write!(f, "{key}")?;
+        }
+    }
+    Ok(())
+}
+
 impl fmt::Display for Addr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for step in &self.module {
-            write!(f, "module.{}", step.name)?;
-            if let Some(key) = &step.key {
-                write!(f, "{key}")?;
-            }
+        if !self.module.is_empty() {
+            fmt_path(&self.module, f)?;
             f.write_str(".")?;
         }
         write!(f, "{}.{}", self.kind, self.name)?;

@@ -518,3 +518,32 @@ fn a_saved_plan_is_refused_when_configuration_or_state_have_moved_on() {
         &["the state has changed since the plan was made"],
     );
 }
+
+#[test]
+fn what_has_moved_keeps_its_state_and_its_secrets() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    place.run(&[&["apply"][..], &sim].concat()).expect(0);
+    let renamed = CONFIGURATION
+        .replace("node \"n\"", "node \"rack\"")
+        .replace("node.n[", "node.rack[")
+        .replace("instance \"web\"", "instance \"front\"");
+    let moved = "moved {\n  from = node.n\n  to   = node.rack\n}\nmoved {\n  from = instance.web\n  to   = instance.front\n}\n";
+    let hostname = renamed.replace("user_data =", "hostname = \"web\"\n  user_data =");
+    place.write("main.hcl", format!("{hostname}{moved}"));
+    let plan = place.run(&[&["plan"][..], &sim].concat()).expect(0);
+    contains(
+        &plan.out,
+        &[
+            "node.rack[2] keeps everything but its address",
+            "4 to move; 1 steps",
+        ],
+    );
+    place.run(&[&["apply"][..], &sim].concat()).expect(0);
+    let rest = place.run(&[&["plan", "--detailed-exitcode"][..], &sim].concat());
+    contains(&rest.expect(0).out, &["No changes."]);
+    // Only with the secrets under the new names can it be taken down.
+    place.write("main.hcl", "");
+    let gone = place.run(&[&["apply"][..], &sim].concat()).expect(0);
+    contains(&gone.out, &["13 to destroy", " 0 failed"]);
+}

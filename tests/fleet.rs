@@ -146,11 +146,26 @@ impl Memory {
                     .entry(node.clone())
                     .or_default()
                     .extend(tables),
+                StateChange::Move(moves) => self.rename(moves),
                 StateChange::Put(..) | StateChange::Remove(_) => {}
             }
         }
         lifecycle::fold(&mut self.recorded.resources, &changes);
         self.recorded.serial += u64::from(!changes.is_empty());
+    }
+
+    fn rename(&mut self, moves: &BTreeMap<Addr, Addr>) {
+        let to = |addr: &Addr| moves.get(addr).unwrap_or(addr).clone();
+        self.claims = self.claims.iter().map(|(n, i)| (to(n), to(i))).collect();
+        let left = std::mem::take(&mut self.recorded.left_behind);
+        self.recorded.left_behind = left.into_iter().map(|(n, t)| (to(&n), t)).collect();
+        for (from, to) in moves {
+            for what in ["password", "user_data"] {
+                if self.secrets.remove(&format!("{from}/{what}")) {
+                    self.secrets.insert(format!("{to}/{what}"));
+                }
+            }
+        }
     }
 
     /// A step finds what it needs sealed, and nothing that the configuration has taken back.

@@ -1,5 +1,5 @@
-//! The quick tests, one binary. `cases` plans from text files, `engine` applies on the simulated rack, `cli` runs the real
-//! program, `layers` reads the source, `docs` reads the documents; `fleet` is what they share.
+//! The quick tests, one binary. `cases` plans from text files, `engine` applies on the simulated rack, `cli` and `cli_fmt`
+//! run the real program, `layers` reads the source, `docs` reads the documents; `fleet` is what they share.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +13,8 @@
 mod audit;
 mod cases;
 mod cli;
+mod cli_fmt;
+mod cli_init;
 mod cli_language;
 mod docs;
 mod engine;

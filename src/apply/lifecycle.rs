@@ -35,13 +35,8 @@ pub fn effects(
 ) -> Vec<StateChange> {
     match step {
         Step::Record { addr, resource } => vec![StateChange::Put(addr.clone(), resource.clone())],
-        Step::Forget { addr } => {
-            let mut changes = vec![StateChange::Remove(addr.clone())];
-            if addr.kind == Kind::Node {
-                changes.push(StateChange::DropSecret(password_secret(addr)));
-            }
-            changes
-        }
+        Step::Forget { addr } => forget(addr, state),
+        Step::Move { moves } => vec![StateChange::Move(moves.clone())],
         Step::Claim {
             instance,
             node: _,
@@ -114,6 +109,22 @@ pub fn effects(
     }
 }
 
+/// An instance that is forgotten leaves its node as it is: what it carries is nobody's to overwrite.
+fn forget(addr: &Addr, state: &BTreeMap<Addr, Resource>) -> Vec<StateChange> {
+    let mut changes = vec![StateChange::Remove(addr.clone())];
+    if addr.kind == Kind::Node {
+        changes.push(StateChange::DropSecret(password_secret(addr)));
+    }
+    if let Some(Resource::Instance(record)) = state.get(addr) {
+        changes.push(StateChange::Unclaim {
+            node: record.node.clone(),
+            instance: addr.clone(),
+        });
+        changes.push(StateChange::DropSecret(user_data_secret(addr)));
+    }
+    changes
+}
+
 /// The record as it is to be. User data that is not declared any more is not kept: the next deployment would hand it out.
 fn record_of(instance: &Addr, record: &InstanceRecord) -> Vec<StateChange> {
     let mut changes = vec![put(instance, record)];
@@ -170,6 +181,13 @@ pub fn fold(state: &mut BTreeMap<Addr, Resource>, changes: &[StateChange]) {
             StateChange::Remove(addr) => {
                 state.remove(addr);
             }
+            StateChange::Move(moves) => {
+                let before = std::mem::take(state);
+                state.extend(before.into_iter().map(|(addr, mut resource)| {
+                    resource.rename(moves);
+                    (moves.get(&addr).cloned().unwrap_or(addr), resource)
+                }));
+            }
             StateChange::Unclaim { .. }
             | StateChange::DropSecret(_)
             | StateChange::LeaveBehind { .. } => {}
@@ -216,6 +234,7 @@ impl Borrowed {
                 }
                 Step::Record { .. }
                 | Step::Forget { .. }
+                | Step::Move { .. }
                 | Step::Claim { .. }
                 | Step::CheckImage { .. }
                 | Step::SetBootDevice { .. }
@@ -278,6 +297,7 @@ impl Borrowed {
             | Step::Reboot { .. } => true,
             Step::Record { .. }
             | Step::Forget { .. }
+            | Step::Move { .. }
             | Step::Claim { .. }
             | Step::CheckImage { .. }
             | Step::PowerOff { .. }

@@ -87,6 +87,7 @@ fn next_move(step: &Step) -> &'static str {
         }
         Step::Record { .. }
         | Step::Forget { .. }
+        | Step::Move { .. }
         | Step::Claim { .. }
         | Step::CheckImage { .. }
         | Step::BootDeploy { .. }
@@ -101,7 +102,7 @@ fn next_move(step: &Step) -> &'static str {
 async fn act(step: &PlannedStep, drivers: &Drivers, progress: &Progress<'_>) -> Ended {
     match &step.step {
         // Their whole effect is the change of state that is written with their end.
-        Step::Record { .. } | Step::Forget { .. } => done("recorded"),
+        Step::Record { .. } | Step::Forget { .. } | Step::Move { .. } => done("recorded"),
         Step::Claim {
             instance,
             node,

@@ -24,6 +24,7 @@ pub fn question(step: &Step) -> Question<'_> {
         Step::PowerOff { bmc, .. } | Step::PowerOn { bmc } => Question::Power(bmc),
         Step::Record { .. }
         | Step::Forget { .. }
+        | Step::Move { .. }
         | Step::Claim { .. }
         | Step::CheckImage { .. }
         | Step::BootDeploy { .. }
@@ -68,9 +69,11 @@ pub fn verdict(step: &Step, seen: Option<&PowerSeen>) -> Verdict {
         Step::PowerOff { .. } => power(seen, &PowerSeen::Off),
         Step::PowerOn { .. } => power(seen, &PowerSeen::On),
         // State and journal change in one transaction: no end in the journal, no change in state.
-        Step::Record { .. } | Step::Forget { .. } | Step::Finish { .. } | Step::Release { .. } => {
-            Verdict::NotDone("state does not have it")
-        }
+        Step::Record { .. }
+        | Step::Forget { .. }
+        | Step::Move { .. }
+        | Step::Finish { .. }
+        | Step::Release { .. } => Verdict::NotDone("state does not have it"),
         Step::Claim { .. } => Verdict::NotDone("state does not have it; the claim is given back"),
         Step::CheckImage { .. }
         | Step::CheckDisk { .. }

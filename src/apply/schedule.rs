@@ -83,6 +83,7 @@ impl<'p> Schedule<'p> {
                 }
                 Step::Record { .. }
                 | Step::Forget { .. }
+                | Step::Move { .. }
                 | Step::Claim { .. }
                 | Step::CheckImage { .. }
                 | Step::PowerOff { .. }

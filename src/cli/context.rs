@@ -250,6 +250,19 @@ impl Session {
         Ok(observed)
     }
 
+    /// Recorded instances whose declared user data is ignored: what is sealed for them stays.
+    async fn ignored_user_data(&self) -> Result<BTreeSet<Addr>, Failure> {
+        let rules = &self.configured.fleet().lifecycle;
+        if rules.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let recorded = self.store.recorded().await?;
+        let ignoring = rules.iter().filter(|(addr, rules)| {
+            recorded.resources.contains_key(addr) && rules.ignore_changes.covers("user_data")
+        });
+        Ok(ignoring.map(|(addr, _)| addr.clone()).collect())
+    }
+
     /// Credentials and user data of the configuration go into the store, sealed, before the first step.
     pub async fn seal(&self) -> Result<(), Failure> {
         let fleet = self.configured.fleet();
@@ -257,8 +270,13 @@ impl Session {
         for (addr, node) in &fleet.nodes {
             secrets.push((password_secret(addr), node.power.password().text.clone()));
         }
+        let ignored = self.ignored_user_data().await?;
         for (addr, instance) in &fleet.instances {
-            if let Some(data) = &instance.user_data {
+            if let Some(data) = instance
+                .user_data
+                .as_ref()
+                .filter(|_| !ignored.contains(addr))
+            {
                 secrets.push((
                     crate::apply::lifecycle::user_data_secret(addr),
                     data.text.clone(),

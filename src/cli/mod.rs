@@ -10,8 +10,10 @@ mod context;
 mod exit;
 mod explain;
 mod facts;
+mod fmt;
 mod graph;
 mod image;
+mod init;
 mod key;
 mod look;
 mod lsp;
@@ -81,11 +83,15 @@ enum Command {
     Destroy(apply::DestroyArgs),
     /// Show the recorded fleet, or a plan file
     Show(show::Args),
+    /// Fetch modules from repositories, and lock them and the images
+    Init(init::Args),
     /// Check the configuration without looking at state or machines
     Validate(validate::Args),
     Output(output::Args),
     Graph(graph::Args),
     Console(console::Args),
+    /// Lay out configuration files
+    Fmt(fmt::Args),
     /// Look into the state
     State(state::Args),
     /// Look at and change the power of nodes
@@ -159,7 +165,9 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Apply(args) => apply::run(global, args, out).await,
         Command::Destroy(args) => apply::destroy(global, args, out).await,
         Command::Show(args) => show::run(global, args, out).await,
+        Command::Init(args) => init::run(global, &args, out),
         Command::Validate(args) => validate::run(global, args, out),
+        Command::Fmt(args) => fmt::run(global, args, out),
         Command::State(args) => state::run(global, args, out).await,
         Command::Power(args) => power::run(global, args, out).await,
         Command::Serve(args) => serve::run(global, args, out).await,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{SourceError, SourceErrorKind, Sources};
+use crate::config::{SourceError, SourceErrorKind, Sources, TreeDigest};
 use crate::secret::Key32;
 use crate::store::fingerprint;
 
@@ -29,6 +29,39 @@ fn error(path: &Path, source: &std::io::Error) -> SourceError {
         reason,
         kind,
     }
+}
+
+/// Directories within each other in a checkout.
+const DEPTH_MAX: usize = 64;
+
+/// The files below a directory, by their names from its top. A symbolic link is a file that holds where it leads: followed, it
+/// could lead back.
+fn below(
+    dir: &Path,
+    prefix: &str,
+    depth: usize,
+    names: &mut Vec<String>,
+) -> Result<(), SourceError> {
+    if depth > DEPTH_MAX {
+        return Err(SourceError {
+            path: dir.display().to_string(),
+            reason: format!("more than {DEPTH_MAX} directories within each other"),
+            kind: SourceErrorKind::Other,
+        });
+    }
+    for entry in std::fs::read_dir(dir).map_err(|e| error(dir, &e))? {
+        let entry = entry.map_err(|e| error(dir, &e))?;
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = format!("{prefix}{}", name.to_string_lossy());
+        let kind = entry.file_type().map_err(|e| error(&path, &e))?;
+        if kind.is_dir() {
+            below(&path, &format!("{name}/"), depth + 1, names)?;
+        } else {
+            names.push(name);
+        }
+    }
+    Ok(())
 }
 
 impl Sources for FsSources {
@@ -66,6 +99,25 @@ impl Sources for FsSources {
             )));
         }
         std::fs::read(&path).map_err(|e| error(&path, &e))
+    }
+
+    fn tree_digest(&self, dir: &str) -> Result<String, SourceError> {
+        let root = self.root.join(dir);
+        let mut names = Vec::new();
+        below(&root, "", 0, &mut names)?;
+        names.sort();
+        let mut tree = TreeDigest::default();
+        for name in names {
+            let path = root.join(&name);
+            let bytes = if path.is_symlink() {
+                let target = std::fs::read_link(&path).map_err(|e| error(&path, &e))?;
+                target.into_os_string().into_encoded_bytes()
+            } else {
+                std::fs::read(&path).map_err(|e| error(&path, &e))?
+            };
+            tree.add(&name, &bytes);
+        }
+        Ok(tree.finish())
     }
 
     fn env(&self, name: &str) -> Option<String> {

@@ -59,6 +59,20 @@ pub const NOT_BUILT: &str = "E0309";
 pub const EXPANSION: &str = "E0310";
 /// This version of bmctl is not one that `required_version` allows.
 pub const VERSION: &str = "E0311";
+/// A module's `source` is not one, or leads nowhere.
+pub const MODULE_SOURCE: &str = "E0312";
+/// A module from a repository that has not been fetched.
+pub const NOT_FETCHED: &str = "E0313";
+/// The lock file, and what it says against what is there.
+pub const LOCK: &str = "E0314";
+/// Modules that call each other in a circle, or too deep, or too often.
+pub const MODULE_LOOP: &str = "E0315";
+/// A precondition, a postcondition or a check does not hold.
+pub const CONDITION: &str = "E0316";
+/// A `moved`, `removed` or `import` block that makes no sense.
+pub const MOVES: &str = "E0317";
+/// An attribute of `lifecycle` that cannot be followed.
+pub const LIFECYCLE: &str = "E0318";
 
 // E04xx: a reference leads nowhere
 /// A name that is not declared.

@@ -1,6 +1,6 @@
 //! A loaded configuration that answers expressions: what `bmctl console` and editors ask.
 
-use super::eval::{BUDGET, Scope, Stop, World, eval};
+use super::eval::{BUDGET, EnvId, Scope, Stop, World, eval};
 use super::functions;
 use super::load::{Opened, open_within};
 use super::show::show;
@@ -37,8 +37,8 @@ impl<'s> Console<'s> {
         let Opened {
             world,
             fleet,
-            settings: _,
             diagnostics,
+            ..
         } = open_within(dir, variables, sources, budget);
         let console = Console {
             world,
@@ -78,8 +78,10 @@ impl<'s> Console<'s> {
 
     /// Whether the text is only the beginning of an expression: something in it has no end.
     pub fn is_open(text: &str) -> bool {
-        let file = SourceMap::default().add("expression", text);
-        matches!(parse_expression(file, text), Err(d) if d.code == super::codes::UNCLOSED)
+        // As if its line had ended: a quoted string ends with its line.
+        let line = format!("{text}\n");
+        let file = SourceMap::default().add("expression", line.as_str());
+        matches!(parse_expression(file, &line), Err(d) if d.code == super::codes::UNCLOSED)
     }
 
     /// Whether the text has to do with something that must not be shown; what has no value is not known to be harmless.
@@ -94,13 +96,17 @@ impl<'s> Console<'s> {
 
     /// What an expression may begin with: functions, and every declared name.
     pub fn names(&self) -> Vec<String> {
-        let world = &self.world;
+        let declared = &self.world.env(EnvId::ROOT).declared;
         let mut out: Vec<String> = functions::table().keys().map(|f| format!("{f}(")).collect();
-        out.extend(world.variables.keys().map(|n| format!("var.{n}")));
-        out.extend(world.locals.keys().map(|n| format!("local.{n}")));
-        for (kind, names) in &world.resources {
-            out.extend(names.keys().map(|n| format!("{kind}.{n}")));
-        }
+        out.extend(declared.variables.keys().map(|n| format!("var.{n}")));
+        out.extend(declared.locals.keys().map(|n| format!("local.{n}")));
+        out.extend(declared.modules.keys().map(|n| format!("module.{n}")));
+        out.extend(
+            declared
+                .resources
+                .keys()
+                .map(|(kind, n)| format!("{kind}.{n}")),
+        );
         out.extend(["path.module".to_owned(), "path.root".to_owned()]);
         out.sort();
         out

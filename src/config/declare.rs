@@ -23,11 +23,28 @@ pub struct Declarations {
     pub variables: BTreeMap<Arc<str>, Block>,
     pub locals: BTreeMap<Arc<str>, Attribute>,
     pub outputs: BTreeMap<Arc<str>, Block>,
+    pub modules: BTreeMap<Arc<str>, Block>,
+    pub checks: BTreeMap<Arc<str>, Block>,
+    pub moved: Vec<Block>,
+    pub removed: Vec<Block>,
+    pub imports: Vec<Block>,
     pub resources: BTreeMap<(Kind, Arc<str>), Resource>,
 }
 
-const OTHERS: [&str; 4] = ["bmctl", "variable", "locals", "output"];
-const NOT_BUILT: [&str; 5] = ["module", "check", "moved", "removed", "import"];
+const OTHERS: [&str; 9] = [
+    "bmctl", "variable", "locals", "output", "module", "check", "moved", "removed", "import",
+];
+
+/// What a `module` block says about itself, and not to the module.
+pub const RESERVED: [&str; 7] = [
+    "source",
+    "version",
+    "providers",
+    "count",
+    "for_each",
+    "depends_on",
+    "lifecycle",
+];
 
 impl Declarations {
     /// Takes in one file.
@@ -63,27 +80,48 @@ impl Declarations {
                     self.locals(block, report);
                 }
             }
-            "variable" | "output" => {
-                let Some(name) = name(&block, report) else {
-                    return;
-                };
-                let all = if kind.as_ref() == "variable" {
-                    &mut self.variables
-                } else {
-                    &mut self.outputs
-                };
-                if let Some(first) = all.get(name.as_str()) {
-                    let what = format!("{kind} \"{name}\"");
-                    report.push(twice(&what, block.header, first.header));
-                    return;
+            "variable" | "output" | "module" | "check" => self.named(block, report),
+            "moved" | "removed" | "import" => {
+                if labels_fit(&block, 0, report) {
+                    match kind.as_ref() {
+                        "moved" => self.moved.push(block),
+                        "removed" => self.removed.push(block),
+                        _ => self.imports.push(block),
+                    }
                 }
-                all.insert(Arc::from(name.as_str()), block);
             }
             other => match other.parse::<Kind>() {
                 Ok(kind) => self.resource(kind, block, report),
                 Err(_) => report.push(unknown(&block)),
             },
         }
+    }
+
+    fn named(&mut self, block: Block, report: &Report) {
+        let Some(name) = name(&block, report) else {
+            return;
+        };
+        let kind = block.kind.clone();
+        let all = match kind.as_ref() {
+            "variable" => &mut self.variables,
+            "output" => &mut self.outputs,
+            "module" => &mut self.modules,
+            _ => &mut self.checks,
+        };
+        if let Some(first) = all.get(name.as_str()) {
+            let what = format!("{kind} \"{name}\"");
+            report.push(twice(&what, block.header, first.header));
+            return;
+        }
+        if kind.as_ref() == "variable" && RESERVED.contains(&name.as_str()) {
+            let text = format!("a variable cannot be called `{name}`");
+            report.push(
+                Diagnostic::error(codes::LABELS, text)
+                    .at(block.header, "a module could not be given it")
+                    .help("the blocks of modules use this name themselves; choose another"),
+            );
+        }
+        all.insert(Arc::from(name.as_str()), block);
     }
 
     fn locals(&mut self, block: Block, report: &Report) {
@@ -126,10 +164,6 @@ fn twice(what: &str, again: Span, first: Span) -> Diagnostic {
 
 fn unknown(block: &Block) -> Diagnostic {
     let kind = block.kind.as_ref();
-    if NOT_BUILT.contains(&kind) {
-        let text = format!("`{kind}` blocks are not built yet");
-        return Diagnostic::error(codes::NOT_BUILT, text).at(block.header, "this block");
-    }
     let known = Kind::ALL.map(Kind::as_str).into_iter().chain(OTHERS);
     let d = Diagnostic::error(
         codes::UNKNOWN_BLOCK,

@@ -1,24 +1,21 @@
 //! A directory, as one root module, to a fleet.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::codes;
 use super::declare::Declarations;
-use super::eval::{BUDGET, Scope, World, eval};
-use super::expand::expand;
-use super::order::{Unit, order};
-use super::outputs;
+use super::eval::{BUDGET, World};
+use super::evaluate::Evaluation;
+use super::files::Files;
+use super::modules::{GitSource, Lock, Tree};
 use super::report::Report;
-use super::settings::{self, Settings};
+use super::settings::Settings;
 use super::sources::Sources;
 use super::syntax::parse_file;
 use super::variables::{self, Given, GivenValues, VariableInput, VariableOrigin};
-use crate::diag::{Diagnostic, Diagnostics, FileId, SourceMap, Span};
+use crate::diag::{Diagnostic, Diagnostics, SourceMap, Span};
 use crate::model::Fleet;
-
-/// A configuration is text that people wrote, or a generator; not an image.
-const FILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What a configuration says. With errors among the diagnostics, the fleet lacks what they are about.
 #[derive(Debug, Default)]
@@ -27,9 +24,15 @@ pub struct Loaded {
     pub settings: Settings,
     pub sources: SourceMap,
     pub diagnostics: Diagnostics,
+    pub lock: Lock,
+    /// Modules of repositories that must be fetched first.
+    pub missing: Vec<GitSource>,
+    /// What the lock file calls the repositories that modules come from.
+    pub repositories: BTreeSet<String>,
 }
 
-/// Loads the directory. `variables` come in rising order of precedence within their kind; see [`VariableOrigin`].
+/// Loads a configuration. `dir` is the root module's directory as `sources` knows it, and is part of no name that is shown.
+/// `variables` come in rising order of precedence within their kind; see [`VariableOrigin`].
 pub fn load(dir: &str, variables: &[VariableInput], sources: &dyn Sources) -> Loaded {
     load_within(dir, variables, sources, BUDGET)
 }
@@ -45,12 +48,18 @@ pub(super) fn load_within(
         fleet,
         settings,
         diagnostics,
+        lock,
+        missing,
+        repositories,
     } = open_within(dir, variables, sources, budget);
     Loaded {
         fleet,
         settings,
         sources: world.files.into_inner(),
         diagnostics,
+        lock,
+        missing,
+        repositories,
     }
 }
 
@@ -60,6 +69,9 @@ pub(super) struct Opened<'s> {
     pub fleet: Fleet,
     pub settings: Settings,
     pub diagnostics: Diagnostics,
+    lock: Lock,
+    missing: Vec<GitSource>,
+    repositories: BTreeSet<String>,
 }
 
 pub(super) fn open_within<'s>(
@@ -70,7 +82,6 @@ pub(super) fn open_within<'s>(
 ) -> Opened<'s> {
     let report = Report::default();
     let mut files = Files {
-        dir,
         sources,
         map: SourceMap::default(),
         report: &report,
@@ -85,20 +96,18 @@ pub(super) fn open_within<'s>(
             Vec::new()
         }
     };
-    let mut declared = Declarations::default();
-    for name in names.iter().filter(|n| is_configuration(n)) {
-        if let Some((file, text)) = files.read(name) {
-            let mut mistakes = Vec::new();
-            let body = parse_file(file, &text, &mut mistakes);
-            mistakes.into_iter().for_each(|d| report.push(d));
-            declared.add(body, &report);
-        }
-    }
+    let declared = files.declarations("", &names);
     let given = given_values(&mut files, &names, variables, &declared);
-    let map = std::mem::take(&mut files.map);
-    let mut world = World::new(sources, map, budget);
+    let lock = locked(&mut files, &names);
+    let tree = Tree::load(declared, &mut files, &lock);
+    let mut world = World::new(sources, std::mem::take(&mut files.map), budget);
     let mut fleet = Fleet::default();
-    let settings = evaluate(&declared, &given, &mut world, &report, &mut fleet);
+    let evaluation = Evaluation {
+        tree: &tree,
+        report: &report,
+        lock: &lock,
+    };
+    let settings = evaluation.run(&given, &mut world, &mut fleet);
     if let Some(d) = world.exhausted() {
         report.push(d);
     }
@@ -107,59 +116,33 @@ pub(super) fn open_within<'s>(
         fleet,
         settings,
         diagnostics: report.into_diagnostics(),
+        missing: tree.missing,
+        repositories: tree.repositories,
+        lock,
     }
 }
 
-/// Every `*.hcl`, but not values of variables and not the lock file.
-fn is_configuration(name: &str) -> bool {
-    name.ends_with(".hcl") && !name.ends_with(".vars.hcl") && name != ".bmctl.lock.hcl"
-}
-
-struct Files<'s> {
-    dir: &'s str,
-    sources: &'s dyn Sources,
-    map: SourceMap,
-    report: &'s Report,
-}
-
-impl Files<'_> {
-    fn read(&mut self, name: &str) -> Option<(FileId, Arc<str>)> {
-        let refuse = |why: String| {
-            self.report.push(Diagnostic::error(codes::UNREADABLE, why));
-            None
-        };
-        let bytes = match self.sources.read(name) {
-            Ok(bytes) => bytes,
-            Err(e) => return refuse(format!("a file cannot be read: {e}")),
-        };
-        if bytes.len() > FILE_BYTES_MAX {
-            return refuse(format!(
-                "{name}: {} bytes; a file has at most {FILE_BYTES_MAX}",
-                bytes.len()
-            ));
-        }
-        match String::from_utf8(bytes) {
-            Ok(text) => {
-                let shown = if self.dir.is_empty() || self.dir == "." {
-                    name.to_owned()
-                } else {
-                    format!("{}/{name}", self.dir.trim_end_matches('/'))
-                };
-                let text: Arc<str> = Arc::from(text);
-                Some((self.map.add(shown, text.clone()), text))
-            }
-            Err(e) => {
-                let at = e.utf8_error().valid_up_to();
-                refuse(format!("{name}: not UTF-8 at byte {at}"))
-            }
-        }
+fn locked(files: &mut Files<'_>, names: &[String]) -> Lock {
+    if !names.iter().any(|n| n == Lock::FILE) {
+        return Lock::default();
     }
+    let Some((file, text)) = files.read(Lock::FILE) else {
+        return Lock::default();
+    };
+    let mut mistakes = Vec::new();
+    let body = parse_file(file, &text, &mut mistakes);
+    mistakes.into_iter().for_each(|d| files.report.push(d));
+    Lock::read(&body, files.report)
+}
 
-    fn variables(&mut self, name: &str, given: &mut GivenValues) -> Vec<(Arc<str>, Span)> {
-        match self.read(name) {
-            Some((file, text)) => variables::add_file(file, &text, given, self.report),
-            None => Vec::new(),
-        }
+fn add_variables(
+    name: &str,
+    files: &mut Files<'_>,
+    given: &mut GivenValues,
+) -> Vec<(Arc<str>, Span)> {
+    match files.read(name) {
+        Some((file, text)) => variables::add_file(file, &text, given, files.report),
+        None => Vec::new(),
     }
 }
 
@@ -184,10 +167,10 @@ fn given_values(
         }
     }
     if names.iter().any(|n| n == "bmctl.vars.hcl") {
-        places.extend(files.variables("bmctl.vars.hcl", &mut given));
+        places.extend(add_variables("bmctl.vars.hcl", files, &mut given));
     }
     for name in names.iter().filter(|n| n.ends_with(".auto.vars.hcl")) {
-        places.extend(files.variables(name, &mut given));
+        places.extend(add_variables(name, files, &mut given));
     }
     for input in inputs {
         match &input.origin {
@@ -231,59 +214,4 @@ fn shown<'i>(input: &'i VariableInput, declared: &Declarations) -> &'i str {
         Some(block) if block.body.attribute("sensitive").is_none() => &input.text,
         _ => "(not shown)",
     }
-}
-
-fn evaluate(
-    declared: &Declarations,
-    given: &GivenValues,
-    world: &mut World<'_>,
-    report: &Report,
-    fleet: &mut Fleet,
-) -> Settings {
-    for (name, block) in &declared.variables {
-        let value = variables::value(name, block, given.get(name), world, report);
-        world.variables.insert(name.clone(), value);
-    }
-    let settings = settings::read(&declared.settings, world, report);
-    let order = order(declared);
-    order.cycles.into_iter().for_each(|d| report.push(d));
-    // Whatever is declared has its place before anything is evaluated, so that a name is never wrongly called unknown.
-    for unit in order.units.iter().chain(&order.in_cycles) {
-        set(world, unit, None);
-    }
-    for unit in &order.units {
-        let slot = match unit {
-            Unit::Local(name) => declared.locals.get(name).and_then(|attribute| {
-                let value = eval(&attribute.value, &Scope::new(world));
-                value.map_err(|stop| report.stop(stop, None)).ok()
-            }),
-            Unit::Resource(kind, name) => {
-                let resource = declared.resources.get(&(*kind, name.clone()));
-                resource.and_then(|r| expand(r, world, report, fleet))
-            }
-        };
-        set(world, unit, slot);
-    }
-    for (name, block) in &declared.variables {
-        if matches!(world.variables.get(name), Some(Some(_))) {
-            variables::validate(name, block, world, report);
-        }
-    }
-    let outputs = declared.outputs.iter();
-    let read = outputs.filter_map(|(name, block)| {
-        Some((name.to_string(), outputs::read(name, block, world, report)?))
-    });
-    fleet.outputs = read.collect::<BTreeMap<_, _>>();
-    settings
-}
-
-fn set(world: &mut World<'_>, unit: &Unit, slot: super::eval::Slot) {
-    match unit {
-        Unit::Local(name) => world.locals.insert(name.clone(), slot),
-        Unit::Resource(kind, name) => world
-            .resources
-            .entry(*kind)
-            .or_default()
-            .insert(name.clone(), slot),
-    };
 }

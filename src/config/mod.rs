@@ -3,21 +3,32 @@
 //! May import L0 and `model`. Never reads a clock, a file, the environment or a socket by itself; never prints; never panics
 //! on input.
 
+mod calls;
 pub mod codes;
+mod conditions;
 mod console;
 mod constraint;
 mod convert;
 mod declare;
 mod decode;
+mod depends;
+mod dynamic;
 mod eval;
+mod evaluate;
 mod expand;
 pub mod explain;
+mod files;
+pub mod format;
 mod functions;
+mod lifecycle;
 mod load;
+mod modules;
+mod moves;
 mod number;
 mod order;
 mod outputs;
 mod report;
+mod resources;
 pub mod schema;
 mod settings;
 mod show;
@@ -34,9 +45,10 @@ mod variables;
 
 pub use console::Console;
 pub use load::{Loaded, load};
+pub use modules::{GitSource, Lock, LockedModule};
 pub use settings::{Settings, StateBackend};
 pub use show::show_json;
-pub use sources::{MemorySources, SourceError, SourceErrorKind, Sources};
+pub use sources::{MemorySources, SourceError, SourceErrorKind, Sources, TreeDigest};
 pub use suggest::did_you_mean;
 pub use variables::{VariableInput, VariableOrigin};
 

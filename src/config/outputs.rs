@@ -1,22 +1,55 @@
 //! Outputs.
 
 use super::codes;
+use super::conditions::Condition;
 use super::decode::Reader;
-use super::eval::{Scope, World, eval};
+use super::eval::{Scope, eval};
 use super::report::Report;
 use super::syntax::ast::Block;
 use super::value::{Data, Value};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Severity};
 use crate::model::fleet::Output;
 
-pub fn read(name: &str, block: &Block, world: &World<'_>, report: &Report) -> Option<Output> {
-    let scope = Scope::new(world);
+/// The value for whoever calls the module, and the output as it is shown. Only the root module's are shown, and must say so
+/// when they are sensitive.
+pub fn read(
+    name: &str,
+    block: &Block,
+    is_root: bool,
+    scope: &Scope<'_>,
+    report: &Report,
+) -> Option<(Value, Output)> {
     let subject = format!("output.{name}");
-    let mut reader = Reader::new(block, &scope, report, &subject);
-    reader.known(&["value", "depends_on"], &[]);
+    let mut reader = Reader::new(block, scope, report, &subject);
+    reader.known(&["value", "depends_on"], &["precondition"]);
     let description = reader.optional("description");
     let sensitive = reader.or("sensitive", false);
+    let ephemeral = reader.or("ephemeral", false);
+    if ephemeral {
+        reader.wrong_value(
+            "ephemeral",
+            "there are no ephemeral values: a plan holds no secret anyway",
+        );
+    }
+    for nested in block
+        .body
+        .blocks
+        .iter()
+        .filter(|b| b.kind.as_ref() == "precondition")
+    {
+        let condition = Condition {
+            subject: &subject,
+            code: codes::CONDITION,
+            severity: Severity::Error,
+            declared: None,
+        };
+        condition.check(nested, scope, report);
+    }
     let Some(attribute) = block.body.attribute("value") else {
+        if block.body.incomplete {
+            reader.finish();
+            return None;
+        }
         reader.fail(
             Diagnostic::error(codes::MISSING, "`value` is required")
                 .at(block.header, "not in this block"),
@@ -24,10 +57,11 @@ pub fn read(name: &str, block: &Block, world: &World<'_>, report: &Report) -> Op
         reader.finish();
         return None;
     };
-    let value = eval(&attribute.value, &scope);
+    let value = eval(&attribute.value, scope);
     if let Ok(value) = &value
         && value.contains_sensitive()
         && !sensitive
+        && is_root
     {
         reader.fail(
             Diagnostic::error(
@@ -40,11 +74,20 @@ pub fn read(name: &str, block: &Block, world: &World<'_>, report: &Report) -> Op
     }
     let (whole, _) = reader.finish();
     match value {
-        Ok(value) => whole.map(|_| Output {
-            value: to_json(&value),
-            sensitive,
-            description,
-        }),
+        Ok(value) => {
+            whole?;
+            let shown = if is_root {
+                to_json(&value)
+            } else {
+                serde_json::Value::Null
+            };
+            let output = Output {
+                value: shown,
+                sensitive,
+                description,
+            };
+            Some((value.marked(sensitive), output))
+        }
         Err(stop) => {
             report.stop(stop, Some(format!("in {subject}")));
             None

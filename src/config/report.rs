@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::eval::Stop;
 use crate::diag::{Diagnostic, Diagnostics, Span};
+use crate::ids::{ModuleStep, fmt_path};
 
 #[derive(Default)]
 pub struct Report {
@@ -15,6 +16,22 @@ pub struct Report {
 struct Inner {
     told: BTreeSet<(&'static str, Option<Span>, String)>,
     list: Vec<Diagnostic>,
+    around: Option<Around>,
+}
+
+/// The instance of a module whose evaluation is going on.
+pub struct Around {
+    pub path: Vec<ModuleStep>,
+    /// The call.
+    pub header: Span,
+}
+
+struct Path<'p>(&'p [ModuleStep]);
+
+impl std::fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        fmt_path(self.0, f)
+    }
 }
 
 /// More than this is not even collected.
@@ -29,8 +46,25 @@ impl Report {
             d.message.clone(),
         );
         if inner.list.len() < COLLECTED_MAX && inner.told.insert(key) {
+            let d = match &inner.around {
+                Some(Around { path, header }) => {
+                    let name = Path(path).to_string();
+                    d.also(*header, format!("{name} is called here"))
+                        .note(format!("in {name}"))
+                }
+                None => d,
+            };
             inner.list.push(d);
         }
+    }
+
+    /// From here on, reports say that they come from within a module; `None`: from the root module.
+    pub fn enter(&self, around: Option<Around>) {
+        self.inner.borrow_mut().around = around;
+    }
+
+    pub fn leave(&self) {
+        self.enter(None);
     }
 
     /// A stop that has not been told yet, with a note about where it happened.

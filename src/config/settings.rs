@@ -2,9 +2,9 @@
 
 use super::codes;
 use super::decode::Reader;
-use super::eval::{Scope, World};
+use super::eval::Scope;
 use super::report::Report;
-use super::syntax::ast::Block;
+use super::syntax::ast::{Block, Label};
 use crate::diag::Diagnostic;
 use crate::secret::Secret;
 
@@ -30,12 +30,32 @@ impl Default for StateBackend {
     }
 }
 
-pub fn read(blocks: &[Block], world: &World<'_>, report: &Report) -> Settings {
+/// The block of the root module.
+pub fn read(blocks: &[Block], scope: &Scope<'_>, report: &Report) -> Settings {
     let Some(block) = blocks.first() else {
         return Settings::default();
     };
-    let scope = Scope::new(world);
-    let mut reader = Reader::new(block, &scope, report, "bmctl");
+    let mut reader = Reader::new(block, scope, report, "bmctl");
+    let required_version = required_version(&mut reader);
+    let state = reader.labelled_block("state", 1, state);
+    reader.finish();
+    Settings {
+        required_version,
+        state: state.unwrap_or_default(),
+    }
+}
+
+/// The block of a module that is called: state is the root module's.
+pub fn of_called(blocks: &[Block], scope: &Scope<'_>, report: &Report) {
+    let Some(block) = blocks.first() else {
+        return;
+    };
+    let mut reader = Reader::new(block, scope, report, "bmctl");
+    required_version(&mut reader);
+    reader.finish();
+}
+
+fn required_version(reader: &mut Reader<'_>) -> Option<String> {
     let required_version: Option<String> = reader.optional("required_version");
     if let Some(wanted) = &required_version {
         match allows(wanted, env!("CARGO_PKG_VERSION")) {
@@ -54,30 +74,27 @@ pub fn read(blocks: &[Block], world: &World<'_>, report: &Report) -> Settings {
             ),
         }
     }
-    let state = reader.labelled_block("state", 1, |r, block| {
-        let label = block.labels.first()?;
-        match label.text.as_ref() {
-            "sqlite" => Some(StateBackend::Sqlite {
-                path: r.optional("path"),
-            }),
-            "postgres" => r
-                .required_protected("url")
-                .map(|url| StateBackend::Postgres { url: url.text }),
-            other => {
-                let text = format!("there is no state backend `{other}`");
-                r.fail(
-                    Diagnostic::error(codes::WRONG_VALUE, text)
-                        .at(label.span, "not known")
-                        .help("sqlite and postgres are"),
-                );
-                None
-            }
+    required_version
+}
+
+fn state(r: &mut Reader<'_>, labels: &[Label]) -> Option<StateBackend> {
+    let label = labels.first()?;
+    match label.text.as_ref() {
+        "sqlite" => Some(StateBackend::Sqlite {
+            path: r.optional("path"),
+        }),
+        "postgres" => r
+            .required_protected("url")
+            .map(|url| StateBackend::Postgres { url: url.text }),
+        other => {
+            let text = format!("there is no state backend `{other}`");
+            r.fail(
+                Diagnostic::error(codes::WRONG_VALUE, text)
+                    .at(label.span, "not known")
+                    .help("sqlite and postgres are"),
+            );
+            None
         }
-    });
-    reader.finish();
-    Settings {
-        required_version,
-        state: state.unwrap_or_default(),
     }
 }
 

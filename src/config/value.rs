@@ -196,6 +196,13 @@ impl Value {
     }
 
     /// The elements of a list, set or tuple.
+    pub fn as_number(&self) -> Option<&Number> {
+        match &self.data {
+            Data::Number(n) => Some(n),
+            _ => None,
+        }
+    }
+
     pub fn items(&self) -> Option<&[Value]> {
         match &self.data {
             Data::Seq(seq) => Some(&seq.items),

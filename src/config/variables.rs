@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::codes;
+use super::conditions::Condition;
 use super::constraint::parse_type;
 use super::convert::convert;
-use super::eval::{Scope, Stop, World, eval};
+use super::eval::{Scope, eval};
 use super::report::Report;
 use super::suggest::did_you_mean;
 use super::syntax::ast::{Block, Body, Expr};
 use super::syntax::{parse_expression, parse_file};
 use super::types::Type;
 use super::value::Value;
-use crate::diag::{Diagnostic, FileId, Span};
+use crate::diag::{Diagnostic, FileId, Severity, Span};
 
 /// A value for a variable from outside of the directory's files, in rising order of precedence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub enum VariableOrigin {
 pub enum Given {
     Expression(Expr),
     Text(FileId, String),
+    /// The argument of a module call, evaluated where the call stands.
+    Value(Value, Span),
 }
 
 pub type GivenValues = BTreeMap<Arc<str>, Given>;
@@ -93,7 +96,7 @@ pub fn value(
     name: &str,
     block: &Block,
     given: Option<&Given>,
-    world: &World<'_>,
+    scope: &Scope<'_>,
     report: &Report,
 ) -> Option<Value> {
     let body = &block.body;
@@ -116,10 +119,10 @@ pub fn value(
         let text = format!("`variable` has no block `{}`", nested.kind);
         report.push(Diagnostic::error(codes::UNKNOWN_BLOCK, text).at(nested.header, "not known"));
     }
-    let sensitive = flag(body, "sensitive", world, report)?.unwrap_or(false);
-    let nullable = flag(body, "nullable", world, report)?.unwrap_or(true);
+    let sensitive = flag(body, "sensitive", scope, report)?.unwrap_or(false);
+    let nullable = flag(body, "nullable", scope, report)?.unwrap_or(true);
     let declared = match body.attribute("type") {
-        Some(attribute) => match parse_type(&attribute.value, &Scope::new(world)) {
+        Some(attribute) => match parse_type(&attribute.value, scope) {
             Ok(of) => Some(of),
             Err(stop) => {
                 report.stop(stop, None);
@@ -131,7 +134,7 @@ pub fn value(
     let of = declared.clone().unwrap_or(Type::Any);
     let default = match body.attribute("default") {
         Some(attribute) => {
-            let evaluated = eval(&attribute.value, &Scope::new(world));
+            let evaluated = eval(&attribute.value, scope);
             let value = evaluated.map_err(|stop| report.stop(stop, None)).ok()?;
             Some(typed(name, &value, &of, attribute.value.span, report)?)
         }
@@ -140,7 +143,7 @@ pub fn value(
     let value = match given {
         Some(given) => {
             let hidden = sensitive.then_some(block.header);
-            let (value, span) = read(given, declared.as_ref(), hidden, world, report)?;
+            let (value, span) = read(given, declared.as_ref(), hidden, scope, report)?;
             // The line with a sensitive value is not shown.
             let span = if sensitive { block.header } else { span };
             let value = typed(name, &value.marked(sensitive), &of, span, report)?;
@@ -172,11 +175,11 @@ pub fn value(
     Some(value.marked(sensitive))
 }
 
-fn flag(body: &Body, name: &str, world: &World<'_>, report: &Report) -> Option<Option<bool>> {
+fn flag(body: &Body, name: &str, scope: &Scope<'_>, report: &Report) -> Option<Option<bool>> {
     let Some(attribute) = body.attribute(name) else {
         return Some(None);
     };
-    let evaluated = eval(&attribute.value, &Scope::new(world));
+    let evaluated = eval(&attribute.value, scope);
     let value = evaluated.map_err(|stop| report.stop(stop, None)).ok()?;
     match convert(&value, &Type::Bool).map(|v| v.data) {
         Ok(super::value::Data::Bool(b)) => Some(Some(b)),
@@ -211,16 +214,17 @@ fn read(
     given: &Given,
     of: Option<&Type>,
     hidden: Option<Span>,
-    world: &World<'_>,
+    scope: &Scope<'_>,
     report: &Report,
 ) -> Option<(Value, Span)> {
     let evaluated = |expr: &Expr| {
-        let value = eval(expr, &Scope::new(world));
+        let value = eval(expr, scope);
         let value = value.map_err(|stop| report.stop(stop, None)).ok()?;
         Some((value, expr.span))
     };
     match given {
         Given::Expression(expr) => evaluated(expr),
+        Given::Value(value, span) => Some((value.clone(), *span)),
         Given::Text(file, text) => match of {
             None | Some(Type::String | Type::Number | Type::Bool) => {
                 Some((Value::string(text), Span::new(*file, 0..text.len())))
@@ -245,47 +249,15 @@ fn read(
 }
 
 /// Checks the `validation` blocks of a variable that has a value.
-pub fn validate(name: &str, block: &Block, world: &World<'_>, report: &Report) {
-    for validation in block
-        .body
-        .blocks
-        .iter()
-        .filter(|b| b.kind.as_ref() == "validation")
-    {
-        let (Some(condition), Some(message)) = (
-            validation.body.attribute("condition"),
-            validation.body.attribute("error_message"),
-        ) else {
-            report.push(
-                Diagnostic::error(
-                    codes::MISSING,
-                    "a validation needs `condition` and `error_message`",
-                )
-                .at(validation.header, "this block"),
-            );
-            continue;
-        };
-        let scope = Scope::new(world);
-        let result = eval(&condition.value, &scope)
-            .and_then(|v| super::eval::truth(&v, condition.value.span, "the condition"));
-        match result {
-            Ok(true) => {}
-            Err(stop) => report.stop(stop, None),
-            Ok(false) => match eval(&message.value, &scope) {
-                Ok(text) => {
-                    let text = match text.as_str() {
-                        Some(plain) if !text.contains_sensitive() => plain.to_owned(),
-                        _ => "the message is sensitive".to_owned(),
-                    };
-                    report.push(
-                        Diagnostic::error(codes::VALIDATION, format!("var.{name}: {text}"))
-                            .at(condition.value.span, "this does not hold")
-                            .also(block.header, "the variable"),
-                    );
-                }
-                Err(Stop::Reported) => {}
-                Err(stop) => report.stop(stop, None),
-            },
-        }
+pub fn validate(name: &str, block: &Block, scope: &Scope<'_>, report: &Report) {
+    let condition = Condition {
+        subject: &format!("var.{name}"),
+        code: codes::VALIDATION,
+        severity: Severity::Error,
+        declared: Some(block.header),
+    };
+    let nested = block.body.blocks.iter();
+    for validation in nested.filter(|b| b.kind.as_ref() == "validation") {
+        condition.check(validation, scope, report);
     }
 }

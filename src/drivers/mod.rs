@@ -4,6 +4,7 @@
 
 pub mod agent;
 pub mod disk;
+pub mod git;
 pub mod image;
 pub mod ledger;
 pub mod power;

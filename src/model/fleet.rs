@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Flavor, Image, Instance, Network, Nic, Node, Site};
+use super::{
+    Flavor, Image, Import, Instance, Lifecycle, Moved, Network, Nic, Node, Removed, Resource, Site,
+};
 use crate::diag::Span;
-use crate::ids::Addr;
+use crate::ids::{Addr, Kind};
 
 /// Everything a configuration declares. References between resources are addresses that the decoder has checked to exist.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +22,12 @@ pub struct Fleet {
     pub depends_on: BTreeMap<Addr, Vec<Addr>>,
     /// `lifecycle.prevent_destroy` of resources other than instances is kept here too.
     pub prevent_destroy: std::collections::BTreeSet<Addr>,
+    /// The other rules of `lifecycle`, of each resource that has some.
+    pub lifecycle: BTreeMap<Addr, Lifecycle>,
+    pub moved: Vec<Moved>,
+    pub removed: Vec<Removed>,
+    pub imports: Vec<Import>,
+    /// Of the root module.
     pub outputs: BTreeMap<String, Output>,
     pub origins: BTreeMap<Addr, Origin>,
 }
@@ -55,6 +63,19 @@ impl Fleet {
             && self.nodes.is_empty()
             && self.nics.is_empty()
             && self.instances.is_empty()
+    }
+
+    /// What is declared under an address, in the form that state keeps; an instance is recorded in another form.
+    pub fn resource(&self, addr: &Addr) -> Option<Resource> {
+        Some(match addr.kind {
+            Kind::Network => Resource::Network(self.networks.get(addr)?.clone()),
+            Kind::Site => Resource::Site(self.sites.get(addr)?.clone()),
+            Kind::Flavor => Resource::Flavor(self.flavors.get(addr)?.clone()),
+            Kind::Image => Resource::Image(self.images.get(addr)?.clone()),
+            Kind::Node => Resource::Node(Box::new(self.nodes.get(addr)?.clone())),
+            Kind::Nic => Resource::Nic(self.nics.get(addr)?.clone()),
+            Kind::Instance => return None,
+        })
     }
 
     /// The NICs of every node, in the order of their addresses: asked once, because asking node by node reads all of them

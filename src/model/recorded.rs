@@ -48,6 +48,39 @@ impl Resource {
     }
 }
 
+/// A new field that names a resource must be renamed here.
+impl Resource {
+    /// Puts new addresses into the place of old ones.
+    pub fn rename(&mut self, moves: &BTreeMap<Addr, Addr>) {
+        let one = |addr: &mut Addr| {
+            if let Some(to) = moves.get(addr) {
+                addr.clone_from(to);
+            }
+        };
+        match self {
+            Resource::Network(_) | Resource::Flavor(_) | Resource::Image(_) => {}
+            Resource::Site(site) => one(&mut site.network),
+            Resource::Node(node) => one(&mut node.site),
+            Resource::Nic(nic) => {
+                one(&mut nic.node);
+                one(&mut nic.network);
+            }
+            Resource::Instance(record) => {
+                one(&mut record.node);
+                one(&mut record.ground.site);
+                let desired = &mut record.desired;
+                one(&mut desired.flavor);
+                one(&mut desired.image);
+                desired.node.iter_mut().for_each(one);
+                desired
+                    .addresses
+                    .iter_mut()
+                    .for_each(|a| one(&mut a.network));
+            }
+        }
+    }
+}
+
 macro_rules! narrow {
     ($($name:ident: $variant:ident => $of:ty),+) => {$(
         pub fn $name(&self) -> Option<&$of> {

@@ -45,8 +45,26 @@ fn numbering(plan: &Plan, found: &mut Vec<String>) {
                 step.id
             ));
         }
+        if at > 0 && matches!(step.step, Step::Move { .. }) {
+            found.push(format!(
+                "step {} gives other addresses after steps that use the old ones",
+                step.id
+            ));
+        }
         if step.limit_s == 0 {
             found.push(format!("step {} has no limit", step.id));
+        }
+    }
+    let moves = plan
+        .steps
+        .first()
+        .filter(|s| matches!(s.step, Step::Move { .. }));
+    if let Some(first) = moves {
+        for step in plan.steps.iter().skip(1).filter(|s| s.after.is_empty()) {
+            found.push(format!(
+                "step {} does not wait for step {}, which gives other addresses",
+                step.id, first.id
+            ));
         }
     }
     for change in &plan.changes {
@@ -68,6 +86,7 @@ impl super::PlannedStep {
 fn named_by(step: &Step) -> (Option<&Addr>, Option<&Addr>) {
     match step {
         Step::Record { addr, .. } | Step::Forget { addr } => (Some(addr), None),
+        Step::Move { .. } => (None, None),
         Step::CheckImage { image, .. } => (Some(image), None),
         Step::Claim { instance, node, .. }
         | Step::BootDeploy { instance, node, .. }
@@ -201,6 +220,7 @@ fn deployments_are_whole(plan: &Plan, found: &mut Vec<String>) {
                 None
             }
             Step::Forget { .. }
+            | Step::Move { .. }
             | Step::CheckImage { .. }
             | Step::SetBootDevice { .. }
             | Step::AwaitPhoneHome { .. }

@@ -6,7 +6,8 @@ use super::steps::{self, InPlace};
 use super::{Action, AttributeChange, Risk};
 use crate::ids::Addr;
 use crate::model::{
-    Erase, ExistingData, ImageType, InstancePhase, InstanceRecord, PowerSeen, PowerState, Traces,
+    Erase, ExistingData, ImageType, InstancePhase, InstanceRecord, PowerSeen, PowerState, Resource,
+    Traces,
 };
 
 pub(super) struct Decision {
@@ -22,6 +23,7 @@ pub(super) struct Decision {
 pub(super) enum Work {
     Deploy,
     ResumeWritten,
+    Adopt,
     InPlace(InPlace),
 }
 
@@ -45,6 +47,14 @@ impl Maker<'_> {
                 unchanged,
             })
         };
+        let imported = self.input.fleet.imports.iter().any(|i| i.to == *addr);
+        if imported && before.is_none() {
+            let reasons = vec![format!(
+                "what {} carries is taken for it: nothing is written, the machine is not touched",
+                record.node
+            )];
+            return make(Action::Adopt, Risk::InPlace, reasons, Work::Adopt);
+        }
         let Some(before) = before else {
             let mut reasons = vec![existing_data(record)];
             if self.input.observed.power.get(&record.node) == Some(&PowerSeen::On) {
@@ -60,9 +70,13 @@ impl Maker<'_> {
                 Work::Deploy,
             );
         }
-        let needs = self.needs(before, record);
+        let needs = self.needs(addr, before, record);
         let strongest = needs.iter().map(|n| n.what).max();
         let mut reasons: Vec<String> = needs.iter().map(|n| n.reason.clone()).collect();
+        if imported && before.disk.is_none() && unfinished_adoption(&before.phase) {
+            reasons.splice(0..0, phase_reason(&before.phase));
+            return make(Action::Adopt, Risk::InPlace, reasons, Work::Adopt);
+        }
         match &before.phase {
             InstancePhase::Deploying
             | InstancePhase::Destroying
@@ -113,7 +127,7 @@ impl Maker<'_> {
         make(Action::Update, risk, reasons, Work::InPlace(work))
     }
 
-    fn needs(&self, before: &InstanceRecord, record: &InstanceRecord) -> Vec<Need> {
+    fn needs(&self, addr: &Addr, before: &InstanceRecord, record: &InstanceRecord) -> Vec<Need> {
         let mut needs = diff::instance_needs(&before.desired, &record.desired);
         needs.extend(diff::flavor_needs(&before.flavor, &record.flavor));
         needs.extend(diff::image_needs(
@@ -121,6 +135,7 @@ impl Maker<'_> {
             (&record.image, &record.image_facts),
         ));
         needs.extend(diff::ground_needs(&before.ground, &record.ground));
+        needs.extend(self.triggered(addr));
         if before.macs != record.macs || before.addresses != record.addresses {
             needs.push(Need {
                 attribute: "addresses",
@@ -130,6 +145,46 @@ impl Maker<'_> {
             });
         }
         needs
+    }
+
+    /// `replace_triggered_by`: what it names has changed since state was written.
+    fn triggered(&self, addr: &Addr) -> Vec<Need> {
+        let Some(rules) = self.input.fleet.lifecycle.get(addr) else {
+            return Vec::new();
+        };
+        let changed = rules.replace_triggered_by.iter().filter_map(|trigger| {
+            let (before, after) = self.views(&trigger.addr)?;
+            let differs = match &trigger.attribute {
+                None => before != after,
+                Some(name) => {
+                    let name = diff::json_name(name);
+                    before.get(name) != after.get(name)
+                }
+            };
+            let what = match &trigger.attribute {
+                Some(name) => format!("{}.{name}", trigger.addr),
+                None => trigger.addr.to_string(),
+            };
+            differs.then(|| Need {
+                attribute: "lifecycle",
+                risk: Risk::Redeploys,
+                reason: format!("{what} changed (replace_triggered_by), which forces redeploy"),
+                what: Effect::Redeploy,
+            })
+        });
+        changed.collect()
+    }
+
+    /// A resource as recorded and as declared; `None` unless it is both.
+    fn views(&self, addr: &Addr) -> Option<(serde_json::Value, serde_json::Value)> {
+        let before = self.input.recorded.resources.get(addr)?;
+        if let Resource::Instance(before) = before {
+            let after = self.desired_record(addr)?;
+            return Some((diff::instance_view(before), diff::instance_view(&after)));
+        }
+        let after = self.input.fleet.resource(addr)?;
+        let json = |r: &Resource| serde_json::to_value(r).ok()?.get("is").cloned();
+        Some((json(before)?, json(&after)?))
     }
 
     /// Why the power has to be changed although nobody changed the configuration.
@@ -149,6 +204,13 @@ impl Maker<'_> {
             | (PowerSeen::Unknown(_), PowerState::On | PowerState::Off) => None,
         }
     }
+}
+
+/// What an instance says of itself while it is being taken over.
+pub(super) const ADOPTING: &str = "taking it over did not come to its end";
+
+fn unfinished_adoption(phase: &InstancePhase) -> bool {
+    matches!(phase, InstancePhase::NeedsAttention(why) if why == ADOPTING)
 }
 
 fn mark_forcing(attributes: &mut [AttributeChange], needs: &[Need]) {

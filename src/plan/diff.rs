@@ -57,6 +57,15 @@ pub fn attributes<T: Serialize>(
     (changes, unchanged)
 }
 
+/// The name in JSON of an attribute or block in HCL; but for these, they are the same.
+pub fn json_name(name: &str) -> &str {
+    match name {
+        "address" => "addresses",
+        "serial_console" => "console_port",
+        name => name,
+    }
+}
+
 fn is_sensitive(name: &str) -> bool {
     matches!(name, "user_data" | "power.password")
 }

@@ -12,7 +12,7 @@ use super::step::Afterwards;
 use super::steps::{self, Builder, Context, Place};
 use super::{
     Action, AttributeChange, Budget, Change, MadeFrom, Plan, Risk, Step, StepId, allocate, graph,
-    planfile,
+    ignore, moves, planfile,
 };
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ids::{Addr, Kind};
@@ -40,15 +40,25 @@ pub struct PlanInput<'a> {
 
 /// Makes the plan. `Err` holds errors and warnings, as many as there are mistakes.
 pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
+    let mut diagnostics = Diagnostics::default();
+    let moves = moves::resolve(input.fleet, input.recorded, &mut diagnostics);
+    let renamed =
+        (!moves.is_empty()).then(|| moves::renamed(input.recorded, input.observed, &moves));
+    let (recorded, observed) = match &renamed {
+        Some((recorded, observed)) => (recorded, observed),
+        None => (input.recorded, input.observed),
+    };
+    let forgotten = moves::forgotten(input.fleet, recorded, &mut diagnostics);
+    let settled = ignore::settle(input.fleet, recorded);
     let nothing = Fleet::default();
     let fleet = match input.intent {
-        Intent::Apply => input.fleet,
+        Intent::Apply => settled.as_ref().unwrap_or(input.fleet),
         Intent::Destroy => &nothing,
     };
-    let mut diagnostics = Diagnostics::default();
     diagnostics.extend(rules::check(fleet, input.facts));
-    let placement = place(fleet, input.recorded, input.facts);
-    let (addresses, full) = allocate::allocate(fleet, input.recorded);
+    diagnostics.extend(unknown_imports(fleet));
+    let placement = place(fleet, recorded, input.facts);
+    let (addresses, full) = allocate::allocate(fleet, recorded);
     if !diagnostics.has_errors() {
         diagnostics.extend(placement.refused);
         diagnostics.extend(full);
@@ -56,9 +66,18 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
+    let input = PlanInput {
+        fleet: input.fleet,
+        recorded,
+        observed,
+        facts: input.facts,
+        intent: input.intent,
+    };
     let mut maker = Maker {
-        input,
+        input: &input,
         fleet,
+        moves,
+        forgotten,
         nics: fleet.nics_by_node(),
         placed: placement.placed,
         addresses,
@@ -72,15 +91,35 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
         left_by_this_plan: BTreeMap::new(),
         diagnostics,
     };
+    maker.rename();
     maker.resources();
     maker.instances();
     maker.forget();
     maker.finish()
 }
 
+/// Imports into what is not declared.
+fn unknown_imports(fleet: &Fleet) -> Vec<Diagnostic> {
+    let unknown = fleet
+        .imports
+        .iter()
+        .filter(|i| !fleet.instances.contains_key(&i.to));
+    let told = unknown.map(|import| {
+        let text = format!("{} is to be taken over, and is not declared", import.to);
+        Diagnostic::error("E0611", text)
+            .at(import.span, "said here")
+            .help("declare the instance as it is to be; the plan shows what would differ")
+    });
+    told.collect()
+}
+
 pub(super) struct Maker<'a> {
     pub(super) input: &'a PlanInput<'a>,
     fleet: &'a Fleet,
+    /// Recorded resources that go by another address: old and new.
+    moves: moves::Moves,
+    /// What leaves state without being taken down.
+    forgotten: BTreeSet<Addr>,
     nics: BTreeMap<&'a Addr, Vec<&'a Nic>>,
     pub(super) placed: BTreeMap<Addr, Placed>,
     addresses: allocate::Addresses,
@@ -101,6 +140,67 @@ pub(super) struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
+    /// The step that gives other addresses; whatever comes after it uses them.
+    fn rename(&mut self) {
+        let Some(subject) = self.moves.values().next() else {
+            return;
+        };
+        let step = Step::Move {
+            moves: self.moves.clone(),
+        };
+        self.builder
+            .push(subject, None, step, &[], steps::LOCAL_LIMIT_S);
+        self.builder.first = Some(StepId(0));
+    }
+
+    /// Says of each change that its resource has moved, and makes one for what has only moved.
+    fn tell_moves(&mut self) {
+        let mut from_of: BTreeMap<&Addr, &Addr> =
+            self.moves.iter().map(|(from, to)| (to, from)).collect();
+        for change in &mut self.changes {
+            if let Some(from) = from_of.remove(&change.addr) {
+                change
+                    .reasons
+                    .insert(0, format!("is {from} under another address"));
+                change.steps.insert(0, StepId(0));
+            }
+        }
+        for (to, from) in from_of {
+            self.changes.push(Change {
+                addr: to.clone(),
+                action: Action::Move,
+                risk: Risk::InPlace,
+                node: None,
+                disk: None,
+                reasons: vec![format!("is {from} under another address")],
+                attributes: Vec::new(),
+                unchanged: 0,
+                steps: vec![StepId(0)],
+            });
+        }
+    }
+
+    /// An instance that the configuration says to forget: its system goes on as it is.
+    fn leave(&mut self, addr: &Addr, record: &InstanceRecord) {
+        let step = Step::Forget { addr: addr.clone() };
+        let id = self
+            .builder
+            .push(addr, None, step, &[], steps::LOCAL_LIMIT_S);
+        self.vacated.insert(record.node.clone(), id);
+        let (attributes, unchanged) = diff::attributes(Some(&diff::instance_view(record)), None);
+        self.changes.push(Change {
+            addr: addr.clone(),
+            action: Action::Forget,
+            risk: Risk::InPlace,
+            node: Some(record.node.clone()),
+            disk: None,
+            reasons: vec![format!("{} and its disk are left as they are", record.node)],
+            attributes,
+            unchanged,
+            steps: vec![id],
+        });
+    }
+
     /// Everything but instances: recorded, no machine touched.
     fn resources(&mut self) {
         let fleet = self.fleet;
@@ -177,7 +277,9 @@ impl<'a> Maker<'a> {
                 continue;
             };
             let stays = self.placed.get(addr).is_some_and(|p| p.node == record.node);
-            if !stays {
+            if !stays && self.forgotten.contains(addr) {
+                self.leave(addr, record);
+            } else if !stays {
                 self.destroy(addr, record);
             }
         }
@@ -382,6 +484,7 @@ impl<'a> Maker<'a> {
             Work::ResumeWritten => {
                 steps::resume_written(&mut self.builder, addr, place, &record, after)
             }
+            Work::Adopt => steps::adopt(&mut self.builder, addr, place, &record, after),
             Work::InPlace(work) => {
                 steps::in_place(&mut self.builder, addr, place, &record, work, after)
             }
@@ -446,7 +549,7 @@ impl<'a> Maker<'a> {
     }
 
     /// What will be true of the instance when its change has ended well.
-    fn desired_record(&self, addr: &Addr) -> Option<InstanceRecord> {
+    pub(super) fn desired_record(&self, addr: &Addr) -> Option<InstanceRecord> {
         let desired = self.fleet.instances.get(addr)?;
         let node = &self.placed.get(addr)?.node;
         let declared = self.fleet.nodes.get(node)?;
@@ -597,6 +700,7 @@ impl<'a> Maker<'a> {
                 }
                 Step::Record { .. }
                 | Step::Forget { .. }
+                | Step::Move { .. }
                 | Step::Claim { .. }
                 | Step::CheckImage { .. }
                 | Step::BootDeploy { .. }
@@ -619,6 +723,7 @@ impl<'a> Maker<'a> {
         if self.diagnostics.has_errors() {
             return Err(self.diagnostics);
         }
+        self.tell_moves();
         let (ordered, new_id) = match graph::order(std::mem::take(&mut self.builder.steps)) {
             Ok(ordered) => ordered,
             Err(knot) => {
@@ -652,7 +757,10 @@ impl<'a> Maker<'a> {
             made_from: MadeFrom {
                 lineage: self.input.recorded.lineage.clone(),
                 serial: self.input.recorded.serial,
-                configuration: fingerprint(self.fleet),
+                configuration: match self.input.intent {
+                    Intent::Apply => fingerprint(self.input.fleet),
+                    Intent::Destroy => fingerprint(self.fleet),
+                },
             },
             reads,
             images: self

@@ -10,8 +10,10 @@ mod decide;
 pub mod diff;
 pub mod draw;
 pub mod graph;
+mod ignore;
 pub mod layout;
 pub mod make;
+mod moves;
 pub mod place;
 pub mod planfile;
 pub mod render;
@@ -73,6 +75,12 @@ pub enum Action {
     Replace,
     /// A deployment or a destruction that an earlier run did not finish.
     Resume,
+    /// The system that stands on a node is taken as the instance, as it is.
+    Adopt,
+    /// The same under another address.
+    Move,
+    /// Out of state, and left as it is.
+    Forget,
     Delete,
 }
 
@@ -84,6 +92,9 @@ impl Action {
             Action::Update => "~",
             Action::Redeploy | Action::Replace => "-/+",
             Action::Resume => ">",
+            Action::Adopt => "<=",
+            Action::Move => "=>",
+            Action::Forget => ".",
             Action::Delete => "-",
         }
     }

@@ -54,7 +54,11 @@ struct Seats<'a> {
 }
 
 /// Places every instance or says why not.
-pub fn place(fleet: &Fleet, recorded: &Recorded, facts: &BTreeMap<Addr, ImageFacts>) -> Placement {
+pub fn place<'a>(
+    fleet: &'a Fleet,
+    recorded: &'a Recorded,
+    facts: &'a BTreeMap<Addr, ImageFacts>,
+) -> Placement {
     let was_on: BTreeMap<&Addr, &Addr> = recorded
         .resources
         .iter()
@@ -104,13 +108,19 @@ pub fn place(fleet: &Fleet, recorded: &Recorded, facts: &BTreeMap<Addr, ImageFac
         .iter()
         .filter(|(addr, _)| !seated.contains(addr))
         .collect();
-    for &(addr, instance) in waiting.iter().filter(|(_, i)| i.node.is_some()) {
-        if let Err(diagnostic) = seats.seat_pinned(addr, instance) {
+    // What is taken over stands where it stands.
+    let imports: BTreeMap<&Addr, &Addr> = fleet.imports.iter().map(|i| (&i.to, &i.node)).collect();
+    let pin_of =
+        |addr: &Addr, instance: &'a Instance| imports.get(addr).copied().or(instance.node.as_ref());
+    for &(addr, instance) in &waiting {
+        if let Some(pin) = pin_of(addr, instance)
+            && let Err(diagnostic) = seats.seat_pinned(addr, instance, pin)
+        {
             out.refused.push(*diagnostic);
         }
     }
-    for &(addr, instance) in waiting.iter().filter(|(_, i)| i.node.is_none()) {
-        if !seats.seat(addr, instance) {
+    for &(addr, instance) in &waiting {
+        if pin_of(addr, instance).is_none() && !seats.seat(addr, instance) {
             out.refused.push(seats.refusal(addr, instance));
         }
     }
@@ -244,10 +254,8 @@ impl<'a> Seats<'a> {
         &mut self,
         addr: &'a Addr,
         instance: &'a Instance,
+        pin: &'a Addr,
     ) -> Result<(), Box<Diagnostic>> {
-        let Some(pin) = &instance.node else {
-            return Ok(());
-        };
         let refuse = |why: String| {
             let d = Diagnostic::error("E0601", format!("{addr} cannot be on {pin}: {why}"));
             Box::new(match self.fleet.origins.get(addr) {

@@ -59,6 +59,9 @@ fn render_change(out: &mut String, plan: &Plan, change: &Change, view: View) {
         Action::Redeploy => "will be re-deployed",
         Action::Replace => "will be replaced",
         Action::Resume => "will be brought to its end",
+        Action::Adopt => "will be taken over as it is",
+        Action::Move => "keeps everything but its address",
+        Action::Forget => "will be forgotten, and left as it is",
         Action::Delete => "will be destroyed",
     };
     let on = change
@@ -221,15 +224,26 @@ fn summary(out: &mut String, plan: &Plan, view: View) {
         *risks.entry(change.risk).or_default() += 1;
     }
     let count = |action| actions.get(&action).copied().unwrap_or(0);
+    let rarer = [
+        (Action::Adopt, "to take over"),
+        (Action::Move, "to move"),
+        (Action::Forget, "to forget"),
+    ];
+    let rarer = rarer.map(|(action, what)| match count(action) {
+        0 => String::new(),
+        n => format!(", {n} {what}"),
+    });
+    let rarer = rarer.concat();
     let _ = writeln!(
         out,
-        "Plan: {} to create, {} to update, {} to re-deploy, {} to replace, {} to resume, {} to destroy; {} steps.",
+        "Plan: {} to create, {} to update, {} to re-deploy, {} to replace, {} to resume, {} to destroy{}; {} steps.",
         count(Action::Create),
         count(Action::Update),
         count(Action::Redeploy),
         count(Action::Replace),
         count(Action::Resume),
         count(Action::Delete),
+        rarer,
         plan.steps.len()
     );
     let words: Vec<String> = Risk::ALL
@@ -254,8 +268,8 @@ pub fn paint(color: Color, style: Style, text: &str) -> String {
 
 fn style_of(action: Action) -> Style {
     match action {
-        Action::Create => green(),
-        Action::Update | Action::Resume => yellow(),
+        Action::Create | Action::Adopt => green(),
+        Action::Update | Action::Resume | Action::Move | Action::Forget => yellow(),
         Action::Redeploy | Action::Replace | Action::Delete => red(),
     }
 }

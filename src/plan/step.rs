@@ -1,6 +1,7 @@
 //! Steps: the closed list of things apply can do. A step is data, complete in itself: performing it needs nothing but the
 //! step and the store (which holds sealed credentials under the addresses named here).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -200,6 +201,10 @@ pub enum Step {
     Forget {
         addr: Addr,
     },
+    /// Give recorded resources other addresses, all at once; no machine is touched.
+    Move {
+        moves: BTreeMap<Addr, Addr>,
+    },
     /// Compare-and-set of the node's owner (row P19).
     Claim {
         instance: Addr,
@@ -319,6 +324,7 @@ impl Step {
         match self {
             Step::Record { .. } => "record",
             Step::Forget { .. } => "forget",
+            Step::Move { .. } => "move in state",
             Step::Claim { .. } => "claim node",
             Step::CheckImage { .. } => "check image",
             Step::BootDeploy { .. } => "boot files (deploy)",
@@ -357,6 +363,7 @@ impl Step {
             Step::WriteDisk(_) | Step::EraseDisk { .. } | Step::PowerOff { .. } => true,
             Step::Record { .. }
             | Step::Forget { .. }
+            | Step::Move { .. }
             | Step::Claim { .. }
             | Step::CheckImage { .. }
             | Step::BootDeploy { .. }
@@ -379,6 +386,7 @@ impl Step {
             Step::PowerOn { .. } | Step::AwaitRamdisk { .. } => Lane::Boot,
             Step::Record { .. }
             | Step::Forget { .. }
+            | Step::Move { .. }
             | Step::Claim { .. }
             | Step::CheckImage { .. }
             | Step::BootDeploy { .. }
@@ -400,6 +408,7 @@ impl Step {
         match self {
             Step::Record { .. } => (C::Nothing, C::RecordedInState),
             Step::Forget { .. } => (C::Nothing, C::ForgottenByState),
+            Step::Move { .. } => (C::Nothing, C::RecordedInState),
             Step::Claim { .. } => (C::NodeUnclaimedOrOurs, C::NodeClaimedByInstance),
             Step::CheckImage { .. } => (C::Nothing, C::ImageMatchesDigest),
             Step::BootDeploy { .. } => (C::NodeClaimedByInstance, C::BootFilesForDeployment),

@@ -21,10 +21,12 @@ use crate::units::{Iqn, Mac, TableId};
 #[derive(Default)]
 pub struct Builder {
     pub steps: Vec<PlannedStep>,
+    /// What all others wait for, when there is such a step.
+    pub first: Option<StepId>,
 }
 
 /// Seconds for what only touches the store or a file.
-const LOCAL_LIMIT_S: u32 = 60;
+pub const LOCAL_LIMIT_S: u32 = 60;
 /// Seconds for reading an image's bytes once; a stalled disk is told apart by its own limit.
 pub const READ_LIMIT_S: u32 = 3600;
 /// Seconds for a whole write. The stall limit ends a hopeless one much earlier.
@@ -49,7 +51,10 @@ impl Builder {
             id,
             subject: subject.clone(),
             node: node.cloned(),
-            after: after.to_vec(),
+            after: match (after, self.first) {
+                ([], Some(first)) => vec![first],
+                _ => after.to_vec(),
+            },
             expect,
             goal,
             limit_s,
@@ -275,6 +280,46 @@ pub fn resume_written(
 }
 
 /// A change that leaves the disk alone.
+/// The system that stands on the node becomes the instance: a claim, boot files and a record, and nothing that the machine
+/// would notice.
+pub fn adopt(
+    builder: &mut Builder,
+    instance: &Addr,
+    place: Place<'_>,
+    record: &InstanceRecord,
+    after: Vec<StepId>,
+) -> Vec<StepId> {
+    let mut chain = Chain {
+        builder,
+        instance,
+        node: place.addr,
+        last: after,
+        ids: Vec::new(),
+    };
+    let mut claimed = record.clone();
+    claimed.phase = InstancePhase::NeedsAttention(super::decide::ADOPTING.to_owned());
+    chain.then(
+        Step::Claim {
+            instance: instance.clone(),
+            node: place.addr.clone(),
+            record: Box::new(claimed),
+        },
+        LOCAL_LIMIT_S,
+    );
+    let work = InPlace {
+        boot_files: true,
+        power: false,
+    };
+    let Chain {
+        last,
+        mut ids,
+        builder,
+        ..
+    } = chain;
+    ids.extend(in_place(builder, instance, place, record, work, last));
+    ids
+}
+
 pub fn in_place(
     builder: &mut Builder,
     instance: &Addr,

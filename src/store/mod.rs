@@ -11,6 +11,8 @@ pub use channel::{BootEntry, Command, Deployment, DeploymentStatus, NewDeploymen
 pub use seal::{Sealer, fingerprint};
 pub use sqlite::{ApplyLock, JournalEntry, RunRow, Store};
 
+use std::collections::BTreeMap;
+
 use crate::ids::Addr;
 use crate::model::Resource;
 use crate::units::TableId;
@@ -20,6 +22,8 @@ use crate::units::TableId;
 pub enum StateChange {
     Put(Addr, Box<Resource>),
     Remove(Addr),
+    /// Old addresses and their new ones, wherever state names them.
+    Move(BTreeMap<Addr, Addr>),
     Unclaim {
         node: Addr,
         instance: Addr,

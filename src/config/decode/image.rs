@@ -9,11 +9,11 @@ const TO_COME: [&str; 3] = ["kickstart", "nfsroot", "ramdisk"];
 
 pub fn read(r: &mut Reader<'_>) -> Option<Image> {
     let kind = kind(r);
-    let source = r.required("source");
+    let source = r.required_path("source");
     let sha256 = r.optional("sha256");
     let format = r.optional("format");
-    let kernel = r.optional("kernel");
-    let initrd = r.optional("initrd");
+    let kernel = r.optional_path("kernel");
+    let initrd = r.optional_path("initrd");
     let kernel_args = r.or("kernel_args", String::new());
     let arch = r.or("arch", Arch::X86_64);
     let firmware = r.or("firmware", vec![Firmware::Bios, Firmware::Uefi]);

@@ -5,6 +5,7 @@ mod field;
 mod flavor;
 mod image;
 mod instance;
+mod nested;
 mod network;
 mod nic;
 mod node;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Reader;
 use crate::config::codes;
-use crate::config::syntax::ast::Block;
+use crate::config::syntax::ast::Label;
 use crate::diag::Diagnostic;
 use crate::ids::Kind;
 use crate::model::{Firmware, Node, PowerConfig, RootDevice};
@@ -30,10 +30,7 @@ pub fn read(r: &mut Reader<'_>) -> Option<Node> {
             rotational: r.optional("rotational"),
         })
     });
-    let power = r.labelled_block("power", 1, power);
-    if !r.has_block("power") {
-        r.missing_block("power");
-    }
+    let power = r.required_block("power", 1, power);
     let console_port = r.block("serial_console", |r| {
         let port = r.required("port");
         if port == Some(0) {
@@ -56,8 +53,8 @@ pub fn read(r: &mut Reader<'_>) -> Option<Node> {
     })
 }
 
-fn power(r: &mut Reader<'_>, block: &Block) -> Option<PowerConfig> {
-    let driver = block.labels.first()?;
+fn power(r: &mut Reader<'_>, labels: &[Label]) -> Option<PowerConfig> {
+    let driver = labels.first()?;
     if driver.text.as_ref() != "ipmi" {
         let text = format!("there is no power driver `{}`", driver.text);
         r.fail(

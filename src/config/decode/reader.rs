@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::field::{Field, Misfit};
 use crate::config::codes;
 use crate::config::convert::convert;
-use crate::config::eval::{Scope, eval};
+use crate::config::eval::{Scope, eval, join};
 use crate::config::report::Report;
 use crate::config::suggest::did_you_mean;
 use crate::config::syntax::ast::{Block, Body};
@@ -19,19 +19,19 @@ use crate::model::Origin;
 use crate::secret::{Protected, Secret};
 
 pub struct Reader<'b> {
-    body: &'b Body,
-    header: Span,
-    scope: &'b Scope<'b>,
-    report: &'b Report,
+    pub(super) body: &'b Body,
+    pub(super) header: Span,
+    pub(super) scope: &'b Scope<'b>,
+    pub(super) report: &'b Report,
     /// What it is part of, for messages.
-    subject: &'b str,
+    pub(super) subject: &'b str,
     /// `power.` within the block `power`.
-    prefix: String,
-    attributes: Vec<&'static str>,
-    blocks: Vec<&'static str>,
-    effective: Entries,
-    origin: BTreeMap<String, Span>,
-    failed: bool,
+    pub(super) prefix: String,
+    pub(super) attributes: Vec<&'static str>,
+    pub(super) blocks: Vec<&'static str>,
+    pub(super) effective: Entries,
+    pub(super) origin: BTreeMap<String, Span>,
+    pub(super) failed: bool,
 }
 
 /// What a reading found: the attributes for others (`None` after a mistake), and where they were written.
@@ -63,6 +63,11 @@ impl<'b> Reader<'b> {
     pub fn known(&mut self, attributes: &[&'static str], blocks: &[&'static str]) {
         self.attributes.extend(attributes);
         self.blocks.extend(blocks);
+    }
+
+    /// Notes the place of what somebody else read.
+    pub fn written(&mut self, name: &str, span: Span) {
+        self.origin.insert(name.to_owned(), span);
     }
 
     pub fn fail(&mut self, d: Diagnostic) {
@@ -156,9 +161,30 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// The path of a file, from the root module: a relative one starts where the module's files are.
+    pub fn optional_path(&mut self, name: &'static str) -> Option<String> {
+        let written: String = self.optional(name)?;
+        let path = join(&self.scope.env.dir, &written);
+        self.effective.insert(Arc::from(name), path.show());
+        Some(path)
+    }
+
+    pub fn required_path(&mut self, name: &'static str) -> Option<String> {
+        let path = self.optional_path(name);
+        if path.is_none() {
+            self.is_there(name);
+        }
+        path
+    }
+
     /// Reports a required attribute that is absent or null.
     fn is_there(&mut self, name: &'static str) {
         let null = match self.body.attribute(name) {
+            // It may be what did not parse.
+            None if self.body.incomplete => {
+                self.failed = true;
+                None
+            }
             None => Some((self.header, "not in this block")),
             Some(a) => match eval(&a.value, self.scope) {
                 Ok(v) if v.is_null() => Some((a.value.span, "this is null")),
@@ -233,79 +259,6 @@ impl<'b> Reader<'b> {
         value
     }
 
-    /// The nested blocks of a kind, each read by `read`. What they hold is shown as an object, or as a list of objects.
-    fn nested<T>(
-        &mut self,
-        name: &'static str,
-        labels: usize,
-        read: &mut dyn FnMut(&mut Reader<'b>, &'b Block) -> Option<T>,
-    ) -> (Vec<T>, Vec<Value>) {
-        self.blocks.push(name);
-        let mut out = (Vec::new(), Vec::new());
-        for block in self.body.blocks.iter().filter(|b| b.kind.as_ref() == name) {
-            if block.labels.len() != labels {
-                let text = format!(
-                    "`{name}` takes {labels} labels, found {}",
-                    block.labels.len()
-                );
-                self.fail(Diagnostic::error(codes::LABELS, text).at(block.header, "this header"));
-                continue;
-            }
-            let mut inner = Reader::new(block, self.scope, self.report, self.subject);
-            inner.prefix = format!("{}{name}.", self.prefix);
-            let read = read(&mut inner, block);
-            let (effective, origin) = inner.finish();
-            self.origin.extend(origin.attributes);
-            match read.zip(effective) {
-                Some((value, effective)) => {
-                    out.0.push(value);
-                    out.1.push(Value::object(effective));
-                }
-                None => self.failed = true,
-            }
-        }
-        out
-    }
-
-    pub fn blocks<T>(
-        &mut self,
-        name: &'static str,
-        mut read: impl FnMut(&mut Reader<'b>) -> Option<T>,
-    ) -> Vec<T> {
-        let (values, shown) = self.nested(name, 0, &mut |r, _| read(r));
-        self.effective.insert(Arc::from(name), Value::list(shown));
-        values
-    }
-
-    pub fn block<T>(
-        &mut self,
-        name: &'static str,
-        mut read: impl FnMut(&mut Reader<'b>) -> Option<T>,
-    ) -> Option<T> {
-        self.labelled_block(name, 0, |r, _| read(r))
-    }
-
-    pub fn labelled_block<T>(
-        &mut self,
-        name: &'static str,
-        labels: usize,
-        mut read: impl FnMut(&mut Reader<'b>, &'b Block) -> Option<T>,
-    ) -> Option<T> {
-        let mut all = self.body.blocks.iter().filter(|b| b.kind.as_ref() == name);
-        if let (Some(first), Some(second)) = (all.next(), all.next()) {
-            let text = format!("only one block `{name}` is allowed here");
-            self.fail(
-                Diagnostic::error(codes::DUPLICATE, text)
-                    .at(second.header, "a second one")
-                    .also(first.header, "the first"),
-            );
-        }
-        let (values, shown) = self.nested(name, labels, &mut read);
-        let shown = shown.into_iter().next().unwrap_or_else(Value::null);
-        self.effective.insert(Arc::from(name), shown);
-        values.into_iter().next()
-    }
-
     pub fn has_attribute(&self, name: &str) -> bool {
         self.body.attribute(name).is_some()
     }
@@ -314,16 +267,6 @@ impl<'b> Reader<'b> {
     pub fn peek_text(&self, name: &str) -> Option<String> {
         let value = eval(&self.body.attribute(name)?.value, self.scope).ok()?;
         value.as_str().map(str::to_owned)
-    }
-
-    pub fn has_block(&self, name: &str) -> bool {
-        self.body.blocks.iter().any(|b| b.kind.as_ref() == name)
-    }
-
-    pub fn missing_block(&mut self, name: &str) {
-        let text = format!("a block `{name}` is required");
-        let header = self.header;
-        self.fail(Diagnostic::error(codes::MISSING, text).at(header, "not in this block"));
     }
 
     /// Reports what was not asked for.
@@ -350,19 +293,18 @@ impl<'b> Reader<'b> {
             self.fail(d);
         }
         for block in &body.blocks {
-            let name = block.kind.as_ref();
+            let name = match block.labels.first() {
+                Some(label) if block.kind.as_ref() == "dynamic" => label.text.as_ref(),
+                _ => block.kind.as_ref(),
+            };
             if self.blocks.contains(&name) {
                 continue;
             }
-            let d = if name == "dynamic" {
-                Diagnostic::error(codes::NOT_BUILT, "`dynamic` blocks are not built yet")
-            } else {
-                Diagnostic::error(
-                    codes::UNKNOWN_BLOCK,
-                    format!("there is no block `{}{name}`", self.prefix),
-                )
-            };
-            let d = d.at(block.header, "not known");
+            let d = Diagnostic::error(
+                codes::UNKNOWN_BLOCK,
+                format!("there is no block `{}{name}`", self.prefix),
+            )
+            .at(block.header, "not known");
             let d = if self.attributes.contains(&name) {
                 d.help(format!("`{name}` is an attribute: write {name} = ..."))
             } else {

@@ -2,6 +2,7 @@
 //! syntax tree, values and functions. Never looks at blocks; asks the outside through `Sources` only.
 
 mod for_each;
+mod module;
 mod operate;
 mod scope;
 mod template;
@@ -10,8 +11,11 @@ mod traverse;
 use std::sync::Arc;
 
 pub use operate::truth;
-pub use scope::{BUDGET, Frame, STRING_BYTES_MAX, Scope, Slot, Stop, World};
+pub use scope::{
+    BUDGET, Called, Caller, Env, EnvId, Frame, STRING_BYTES_MAX, Scope, Slot, Stop, World, join,
+};
 pub use template::render as render_template;
+pub use traverse::eval as eval_steps;
 
 use super::codes;
 use super::convert::{Mismatch, convert};
@@ -31,6 +35,7 @@ pub type Evaluated = Result<Value, Stop>;
 pub fn eval(expr: &Expr, scope: &Scope<'_>) -> Evaluated {
     scope.world.spend(1, expr.span)?;
     let value = match &expr.kind {
+        ExprKind::Invalid => return Err(Stop::Reported),
         ExprKind::Literal(value) => value.clone(),
         ExprKind::Template(parts) => template::eval(parts, expr.span, scope)?,
         ExprKind::Tuple(items) => {

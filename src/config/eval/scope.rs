@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::codes;
+use crate::config::declare::Declarations;
 use crate::config::sources::Sources;
 use crate::config::value::Value;
 use crate::diag::{Diagnostic, SourceMap, Span};
-use crate::ids::Kind;
+use crate::ids::{Kind, ModuleStep};
 
 /// Units of work for one load: about one per expression, element, and 32 bytes of text made. 10,000 nodes need 2 million.
 pub const BUDGET: u64 = 100_000_000;
@@ -48,15 +49,56 @@ impl Stop {
 /// `None`: declared, and its mistake is reported.
 pub type Slot = Option<Value>;
 
-/// Everything that is declared, as far as it has been evaluated.
+/// Everything that is declared, as far as it has been evaluated: one environment for each instance of each module.
 pub struct World<'s> {
     pub sources: &'s dyn Sources,
     pub files: RefCell<SourceMap>,
+    envs: Vec<Env>,
+    budget: Cell<u64>,
+    exhausted_at: Cell<Option<Span>>,
+}
+
+/// Which instance of which module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EnvId(usize);
+
+impl EnvId {
+    pub const ROOT: EnvId = EnvId(0);
+}
+
+/// What the names in one instance of a module mean. What is declared and not in here has not been evaluated, which is
+/// somebody's reported mistake: the order of evaluation sees to it.
+#[derive(Default)]
+pub struct Env {
+    /// The way from the root module; empty in the root module itself.
+    pub path: Vec<ModuleStep>,
+    /// Where the module's files are, relative to the root module; empty for the root module.
+    pub dir: Arc<str>,
+    pub declared: Arc<Declarations>,
     pub variables: BTreeMap<Arc<str>, Slot>,
     pub locals: BTreeMap<Arc<str>, Slot>,
     pub resources: BTreeMap<Kind, BTreeMap<Arc<str>, Slot>>,
-    budget: Cell<u64>,
-    exhausted_at: Cell<Option<Span>>,
+    pub outputs: BTreeMap<Arc<str>, Slot>,
+    pub calls: BTreeMap<Arc<str>, Called>,
+    /// The module instance that this one is called from, with what `each` and `count` are in the call's arguments.
+    pub caller: Option<Caller>,
+}
+
+#[derive(Clone)]
+pub struct Caller {
+    pub env: EnvId,
+    pub header: Span,
+    pub each: Option<(Value, Value)>,
+    pub count: Option<u32>,
+}
+
+/// The instances of a module call.
+pub enum Called {
+    One(EnvId),
+    Count(Vec<EnvId>),
+    Each(BTreeMap<Arc<str>, EnvId>),
+    /// Its mistake is reported.
+    Failed,
 }
 
 impl<'s> World<'s> {
@@ -64,12 +106,27 @@ impl<'s> World<'s> {
         World {
             sources,
             files: RefCell::new(files),
-            variables: BTreeMap::new(),
-            locals: BTreeMap::new(),
-            resources: BTreeMap::new(),
+            envs: vec![Env::default()],
             budget: Cell::new(budget),
             exhausted_at: Cell::new(None),
         }
+    }
+
+    pub fn add(&mut self, env: Env) -> EnvId {
+        self.envs.push(env);
+        EnvId(self.envs.len() - 1)
+    }
+
+    pub fn env_count(&self) -> usize {
+        self.envs.len()
+    }
+
+    pub fn env(&self, id: EnvId) -> &Env {
+        &self.envs[id.0]
+    }
+
+    pub fn env_mut(&mut self, id: EnvId) -> &mut Env {
+        &mut self.envs[id.0]
     }
 
     /// For the next expression of a console.
@@ -129,23 +186,48 @@ pub struct Frame<'p> {
 #[derive(Clone, Copy)]
 pub struct Scope<'p> {
     pub world: &'p World<'p>,
+    pub env: &'p Env,
     /// `each.key` and `each.value`.
     pub each: Option<(&'p Value, &'p Value)>,
     pub count: Option<u32>,
     pub frame: Option<&'p Frame<'p>>,
     /// Inside a template file, only its own variables exist.
     pub template: Option<&'p BTreeMap<Arc<str>, Value>>,
+    /// What a condition about a finished resource may look at.
+    pub itself: Option<&'p Value>,
 }
 
 impl<'p> Scope<'p> {
+    /// The names of the root module.
     pub fn new(world: &'p World<'p>) -> Scope<'p> {
+        Scope::of(world, EnvId::ROOT)
+    }
+
+    /// The names of one instance of a module.
+    pub fn of(world: &'p World<'p>, env: EnvId) -> Scope<'p> {
         Scope {
             world,
+            env: world.env(env),
             each: None,
             count: None,
             frame: None,
             template: None,
+            itself: None,
         }
+    }
+
+    /// The names where a module is called, with the call's own `each` and `count`.
+    pub fn calling(world: &'p World<'p>, caller: &'p Caller) -> Scope<'p> {
+        Scope {
+            each: caller.each.as_ref().map(|(key, value)| (key, value)),
+            count: caller.count,
+            ..Scope::of(world, caller.env)
+        }
+    }
+
+    /// A path as it is written in a file of the module, from the root module.
+    pub fn path(&self, written: &str) -> String {
+        join(&self.env.dir, written)
     }
 
     pub fn with<'q>(&self, frame: &'q Frame<'q>) -> Scope<'q>
@@ -168,4 +250,22 @@ impl<'p> Scope<'p> {
         }
         self.template.and_then(|variables| variables.get(name))
     }
+}
+
+/// A relative path starts at `dir`; the result is as short as it can be made without looking.
+pub fn join(dir: &str, path: &str) -> String {
+    if dir.is_empty() || path.starts_with('/') {
+        return path.to_owned();
+    }
+    let mut parts: Vec<&str> = dir.split('/').filter(|p| *p != ".").collect();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|p| *p != "..") => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
 }

@@ -85,15 +85,23 @@ pub fn root<'s>(
     let Some((first, first_span)) = first else {
         return Err(lonely(name, span, scope).into());
     };
-    let world = scope.world;
-    let found = match name {
-        "var" => world.variables.get(first),
-        "local" => world.locals.get(first),
+    let (env, declared) = (scope.env, &scope.env.declared);
+    let (found, is_declared) = match name {
+        "var" => (
+            env.variables.get(first),
+            declared.variables.contains_key(first),
+        ),
+        "local" => (env.locals.get(first), declared.locals.contains_key(first)),
         "each" => return Ok((each(first, first_span, scope)?, rest)),
         "count" => return Ok((count(first, first_span, scope)?, rest)),
-        "path" => return Ok((path(first, first_span)?, rest)),
+        "path" => return Ok((path(first, first_span, scope)?, rest)),
+        "module" => return super::module::call(first, first_span, rest, scope),
+        "self" => return Ok((itself(first, first_span, scope)?, rest)),
         _ => match name.parse::<Kind>() {
-            Ok(kind) => world.resources.get(&kind).and_then(|r| r.get(first)),
+            Ok(kind) => (
+                env.resources.get(&kind).and_then(|r| r.get(first)),
+                declared.resources.contains_key(&(kind, first.clone())),
+            ),
             Err(_) => return Err(lonely(name, span, scope).into()),
         },
     };
@@ -109,12 +117,13 @@ pub fn root<'s>(
             Ok((value.clone(), rest))
         }
         Some(None) => Err(Stop::Reported),
+        None if is_declared => Err(Stop::Reported),
         None => Err(not_declared(name, first, first_span, scope).into()),
     }
 }
 
 /// One of the instances of a block with `for_each` or `count`.
-fn instance(all: &Value, key: &Value, span: Span, label: &str) -> Evaluated {
+pub(super) fn instance(all: &Value, key: &Value, span: Span, label: &str) -> Evaluated {
     let failed = match index(all, key, span) {
         Ok(value) => return Ok(value),
         Err(e) if !e.may_be_caught() => return Err(e),
@@ -148,18 +157,18 @@ fn instance(all: &Value, key: &Value, span: Span, label: &str) -> Evaluated {
     })
 }
 
-fn undeclared(message: &str, span: Span) -> Diagnostic {
+pub(super) fn undeclared(message: &str, span: Span) -> Diagnostic {
     Diagnostic::error(codes::UNDECLARED, message).at(span, "not declared")
 }
 
-fn with_help(d: Diagnostic, help: Option<String>) -> Diagnostic {
+pub(super) fn with_help(d: Diagnostic, help: Option<String>) -> Diagnostic {
     match help {
         Some(help) => d.help(help),
         None => d,
     }
 }
 
-const ROOTS: [&str; 5] = ["var", "local", "each", "count", "path"];
+const ROOTS: [&str; 7] = ["var", "local", "module", "each", "count", "path", "self"];
 
 /// A root name that has no meaning, or not by itself.
 fn lonely(name: &str, span: Span, scope: &Scope<'_>) -> Diagnostic {
@@ -169,8 +178,8 @@ fn lonely(name: &str, span: Span, scope: &Scope<'_>) -> Diagnostic {
     }
     let known = ROOTS.into_iter().chain(Kind::ALL.map(Kind::as_str));
     let d = undeclared(&format!("there is no `{name}`"), span);
-    let in_locals = scope.world.locals.contains_key(name);
-    let in_variables = scope.world.variables.contains_key(name);
+    let in_locals = scope.env.declared.locals.contains_key(name);
+    let in_variables = scope.env.declared.variables.contains_key(name);
     with_help(
         d,
         if in_locals {
@@ -184,19 +193,25 @@ fn lonely(name: &str, span: Span, scope: &Scope<'_>) -> Diagnostic {
 }
 
 fn not_declared(root: &str, name: &str, span: Span, scope: &Scope<'_>) -> Diagnostic {
-    let world = scope.world;
-    let (what, names) = match root {
-        "var" => ("variable", Some(&world.variables)),
-        "local" => ("local value", Some(&world.locals)),
-        _ => (
-            root,
-            root.parse::<Kind>()
-                .ok()
-                .and_then(|k| world.resources.get(&k)),
+    let declared = &scope.env.declared;
+    let (what, names): (&str, Vec<&str>) = match root {
+        "var" => (
+            "variable",
+            declared.variables.keys().map(AsRef::as_ref).collect(),
         ),
+        "local" => (
+            "local value",
+            declared.locals.keys().map(AsRef::as_ref).collect(),
+        ),
+        _ => {
+            let of_kind = declared
+                .resources
+                .keys()
+                .filter(|(k, _)| k.as_str() == root);
+            (root, of_kind.map(|(_, n)| n.as_ref()).collect())
+        }
     };
     let d = undeclared(&format!("there is no {what} `{name}`"), span);
-    let names = names.into_iter().flat_map(|m| m.keys().map(AsRef::as_ref));
     with_help(d, did_you_mean(name, names))
 }
 
@@ -226,15 +241,49 @@ fn count(name: &str, span: Span, scope: &Scope<'_>) -> Evaluated {
     }
 }
 
-fn path(name: &str, span: Span) -> Evaluated {
+fn path(name: &str, span: Span, scope: &Scope<'_>) -> Evaluated {
     match name {
-        // Files are read relative to the root module, which is the only one.
-        "module" | "root" => Ok(Value::string(".")),
+        // Paths start where they are written.
+        "module" => Ok(Value::string(".")),
+        "root" => match back_to_root(&scope.env.dir) {
+            Some(path) => Ok(Value::string(path)),
+            None => Err(Diagnostic::error(
+                codes::NO_SUCH_ELEMENT,
+                "the root module has no path from here: this module lies outside of it",
+            )
+            .at(span, "asked for here")
+            .help("pass the text of the file to the module: file(\"...\") in the root module")
+            .into()),
+        },
         _ => Err(no_such("path", name, span, ["module", "root"]).into()),
     }
 }
 
-fn no_such<'c>(
+/// From a module's directory to the root module; `None` when that would need the names of directories above it.
+fn back_to_root(dir: &str) -> Option<String> {
+    if dir.is_empty() {
+        return Some(".".to_owned());
+    }
+    let up: Option<Vec<&str>> = dir
+        .split('/')
+        .map(|part| (part != "..").then_some(".."))
+        .collect();
+    Some(up?.join("/"))
+}
+
+/// An attribute of the resource that a postcondition is about.
+fn itself(name: &str, span: Span, scope: &Scope<'_>) -> Evaluated {
+    match scope.itself {
+        Some(value) => attribute(value, name, span),
+        None => Err(
+            Diagnostic::error(codes::NO_EACH, "`self` exists only in a postcondition")
+                .at(span, "not here")
+                .into(),
+        ),
+    }
+}
+
+pub(super) fn no_such<'c>(
     of: &str,
     name: &str,
     span: Span,

@@ -16,7 +16,7 @@ pub const TABLE: &[Function] = &[
     row(
         "file",
         "file(path)",
-        "The text of a file, relative to the root module.",
+        "The text of a file, relative to the module.",
         ["file(\"hello.txt\")", "\"hello\\n\""],
         &[Str],
         |a| Ok(Value::string(text(a, 0)?)),
@@ -41,7 +41,7 @@ pub const TABLE: &[Function] = &[
         "Whether there is such a file.",
         ["fileexists(\"nowhere.txt\")", "false"],
         &[Str],
-        |a| match a.scope.world.sources.read(a.text(0)) {
+        |a| match a.scope.world.sources.read(&a.scope.path(a.text(0))) {
             Ok(_) => Ok(Value::bool(true)),
             Err(e) if e.kind == SourceErrorKind::NotFound => Ok(Value::bool(false)),
             Err(e) => Err(Fail::Source(e.to_string())),
@@ -91,7 +91,7 @@ pub const TABLE: &[Function] = &[
 ];
 
 fn bytes(a: &Args<'_>, i: usize) -> Result<Vec<u8>, Fail> {
-    let bytes = a.scope.world.sources.read(a.text(i));
+    let bytes = a.scope.world.sources.read(&a.scope.path(a.text(i)));
     let bytes = bytes.map_err(|e| Fail::Source(e.to_string()))?;
     a.spend_text(bytes.len())?;
     Ok(bytes)
@@ -107,7 +107,7 @@ fn text(a: &Args<'_>, i: usize) -> Result<String, Fail> {
 }
 
 fn templatefile(a: &Args<'_>) -> Result<Value, Fail> {
-    let path = a.text(0).to_owned();
+    let path = a.scope.path(a.text(0));
     let variables = a.entries(1)?;
     let text = text(a, 0)?;
     let file = a.scope.world.files.borrow_mut().add(path, text.as_str());

@@ -1,18 +1,22 @@
-//! The syntax tree that is evaluated: what hcl-edit parsed, with spans into the whole file and exact numbers.
+//! The syntax tree that is evaluated, with spans into the whole file and exact numbers.
 
 use std::sync::Arc;
 
 use crate::config::value::Value;
-use crate::diag::Span;
+use crate::diag::{FileId, Span};
 
 #[derive(Debug)]
 pub struct Expr {
     pub span: Span,
+    /// Expressions within each other, this one counted.
+    pub levels: u8,
     pub kind: ExprKind,
 }
 
 #[derive(Debug)]
 pub enum ExprKind {
+    /// It did not parse, which has been reported.
+    Invalid,
     Literal(Value),
     Template(Vec<Part>),
     Tuple(Vec<Expr>),
@@ -106,12 +110,17 @@ pub enum Part {
     },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Body {
+    /// With its braces; for a file, all of it.
+    pub span: Span,
     pub attributes: Vec<Attribute>,
     pub blocks: Vec<Block>,
+    /// Something in it did not parse, not even its name: what seems to be missing may be there.
+    pub incomplete: bool,
 }
 
+/// From the start of its name to the end of its value.
 #[derive(Debug)]
 pub struct Attribute {
     pub name: Arc<str>,
@@ -119,6 +128,7 @@ pub struct Attribute {
     pub value: Expr,
 }
 
+/// From the start of its header to the end of its body.
 #[derive(Debug)]
 pub struct Block {
     pub kind: Arc<str>,
@@ -134,24 +144,99 @@ pub struct Label {
     pub span: Span,
 }
 
+impl Default for Body {
+    fn default() -> Body {
+        Body::new(Span::new(FileId(0), 0..0))
+    }
+}
+
 impl Body {
+    pub fn new(span: Span) -> Body {
+        Body {
+            span,
+            attributes: Vec::new(),
+            blocks: Vec::new(),
+            incomplete: false,
+        }
+    }
+
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|a| a.name.as_ref() == name)
     }
 }
 
 impl Expr {
+    pub fn new(span: Span, kind: ExprKind) -> Expr {
+        let levels = kind.levels_within().saturating_add(1);
+        Expr { span, levels, kind }
+    }
+
+    pub fn invalid(span: Span) -> Expr {
+        Expr::new(span, ExprKind::Invalid)
+    }
+
     /// Calls `f` with every name used as a root, and the steps that follow it. Names bound by `for` inside are left out.
     pub fn roots<'e>(&'e self, f: &mut dyn FnMut(&'e str, Span, &'e [Step])) {
         walk(self, &mut Vec::new(), f);
     }
 }
 
+impl ExprKind {
+    fn levels_within(&self) -> u8 {
+        let most = |exprs: &[Expr]| exprs.iter().map(|e| e.levels).max().unwrap_or(0);
+        match self {
+            ExprKind::Invalid | ExprKind::Literal(_) | ExprKind::Name(_) => 0,
+            ExprKind::Template(parts) => levels_of(parts),
+            ExprKind::Tuple(items) => most(items),
+            ExprKind::Object(items) => {
+                let levels = items.iter().map(|(k, v)| k.levels.max(v.levels));
+                levels.max().unwrap_or(0)
+            }
+            ExprKind::Paren(e) | ExprKind::Not(e) | ExprKind::Negate(e) => e.levels,
+            ExprKind::Conditional(three) => most(three.as_slice()),
+            ExprKind::Call(call) => most(&call.args),
+            ExprKind::Traversal(base, steps) => {
+                let indexes = steps.iter().map(|step| match &step.kind {
+                    StepKind::Index(e) => e.levels,
+                    StepKind::Attribute(_)
+                    | StepKind::LegacyIndex(_)
+                    | StepKind::Splat
+                    | StepKind::AttributeSplat => 0,
+                });
+                indexes.max().unwrap_or(0).max(base.levels)
+            }
+            ExprKind::Binary(_, two) => most(two.as_slice()),
+            ExprKind::For(f) => {
+                let optional = f.key.iter().chain(&f.condition).map(|e| e.levels).max();
+                let levels = f.over.levels.max(f.value.levels);
+                levels.max(optional.unwrap_or(0))
+            }
+        }
+    }
+}
+
+fn levels_of(parts: &[Part]) -> u8 {
+    let levels = parts.iter().map(|part| match part {
+        Part::Text(_) => 0,
+        Part::Value(e) => e.levels,
+        Part::If {
+            condition,
+            then,
+            otherwise,
+        } => {
+            let inside = levels_of(then).max(levels_of(otherwise));
+            inside.saturating_add(1).max(condition.levels)
+        }
+        Part::For { over, body, .. } => levels_of(body).saturating_add(1).max(over.levels),
+    });
+    levels.max().unwrap_or(0)
+}
+
 type Visit<'e, 'f> = &'f mut dyn FnMut(&'e str, Span, &'e [Step]);
 
 fn walk<'e>(expr: &'e Expr, bound: &mut Vec<&'e str>, f: Visit<'e, '_>) {
     match &expr.kind {
-        ExprKind::Literal(_) => {}
+        ExprKind::Literal(_) | ExprKind::Invalid => {}
         ExprKind::Template(parts) => walk_parts(parts, bound, f),
         ExprKind::Tuple(items) => items.iter().for_each(|e| walk(e, bound, f)),
         ExprKind::Object(items) => items.iter().for_each(|(k, v)| {

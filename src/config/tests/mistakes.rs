@@ -19,7 +19,7 @@ const FLAVOR: &str = "flavor \"f\" {\n  cpus = 1\n  memory_mb = 2\n  root_gb = 3
 #[test]
 fn three_mistakes_in_one_file_are_three_reports() {
     check(
-        "flavor \"a\" {\n  cpus = = 1\n}\n\nflavor \"b\" {\n  cpus = [1, 2\n\nflavor \"c\" {\n  cpus = \"x\n}\n\nnetwork \"n\" {\n  cidr = \"10.0.0.0/24\"\n}\n",
+        "locals {\n  a = = 1\n}\n\nflavor \"b\" {\n  cpus = [1, 2\n\nlocals {\n  c = \"x\n}\n\nnetwork \"n\" {\n  cidr = \"10.0.0.0/24\"\n}\n",
         &[c::SYNTAX, c::UNCLOSED, c::NEWLINE_IN_STRING],
         &[
             "main.hcl:2:",
@@ -33,7 +33,11 @@ fn three_mistakes_in_one_file_are_three_reports() {
 
 #[test]
 fn syntax_errors_say_where_and_what_was_expected() {
-    check("a = {", &[c::UNCLOSED], &["bracket", "opened here"]);
+    check(
+        "locals {\n  a = {",
+        &[c::UNCLOSED],
+        &["block", "opened here"],
+    );
     check("locals {\n  x = <<E\n a\n", &[c::UNCLOSED], &["heredoc"]);
     check("locals {\n  a = 1 2\n}\n", &[c::SYNTAX], &["main.hcl:2:9"]);
     check(
@@ -85,7 +89,11 @@ fn blocks_are_checked_against_their_kind() {
         &[c::DUPLICATE],
         &["flavor.f is declared twice", "first here"],
     );
-    check("module \"m\" {\n}\n", &[c::NOT_BUILT], &["not built yet"]);
+    check(
+        "module \"m\" {\n}\n",
+        &[c::MISSING],
+        &["`source` is required"],
+    );
     check(
         "image \"i\" {\n  type = \"nfsroot\"\n  source = \"x\"\n}\n",
         &[c::NOT_BUILT],

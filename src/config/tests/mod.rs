@@ -5,8 +5,12 @@ mod expressions;
 mod fleet;
 mod heredocs;
 mod hostile;
+mod layout;
 mod mistakes;
+mod modules;
+mod rules;
 mod scale;
+mod syntax;
 mod variables;
 
 use crate::config::{Loaded, MemorySources, VariableInput, load};

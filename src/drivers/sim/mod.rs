@@ -162,6 +162,7 @@ impl World {
                 }
                 Step::Record { .. }
                 | Step::Forget { .. }
+                | Step::Move { .. }
                 | Step::Claim { .. }
                 | Step::CheckImage { .. }
                 | Step::BootDeploy { .. }

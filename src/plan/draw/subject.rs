@@ -64,15 +64,19 @@ pub fn steps(plan: &Plan) -> Picture {
 
 fn name(addr: &Addr, instances: Instances) -> String {
     match instances {
-        Instances::Together => format!("{}.{}", addr.kind, addr.name),
+        Instances::Together => Addr {
+            key: None,
+            ..addr.clone()
+        }
+        .to_string(),
         Instances::Apart => addr.to_string(),
     }
 }
 
 fn card_of(change: &Change, instances: Instances) -> Card {
     let tone = match change.action {
-        Action::Create => Tone::Create,
-        Action::Update | Action::Resume => Tone::Update,
+        Action::Create | Action::Adopt => Tone::Create,
+        Action::Update | Action::Resume | Action::Move | Action::Forget => Tone::Update,
         Action::Redeploy | Action::Replace => Tone::Replace,
         Action::Delete => Tone::Delete,
     };

@@ -1,0 +1,221 @@
+//! `moved` and `removed`: what state calls by another name than the configuration, and what it is to forget.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::diag::{Diagnostic, Diagnostics, Span};
+use crate::ids::{Addr, ModuleStep};
+use crate::model::{Fleet, Observed, Recorded, Resource, Subject};
+
+/// Old addresses and their new ones.
+pub type Moves = BTreeMap<Addr, Addr>;
+
+/// Which recorded resources go by another address from here on. Statements are followed one after the other, so that a resource
+/// that was moved twice arrives where it is.
+pub fn resolve(fleet: &Fleet, recorded: &Recorded, diagnostics: &mut Diagnostics) -> Moves {
+    let mut moves = Moves::new();
+    if fleet.moved.is_empty() {
+        return moves;
+    }
+    for from in recorded.resources.keys() {
+        let Some((to, span)) = follow(fleet, from, diagnostics) else {
+            continue;
+        };
+        if fleet.origins.contains_key(from) {
+            diagnostics.push(
+                Diagnostic::error(
+                    "E0607",
+                    format!("{from} is said to have moved to {to}, and is still declared"),
+                )
+                .at(span, "said here")
+                .help("take the old block out, or the `moved` block"),
+            );
+        }
+        moves.insert(from.clone(), to);
+    }
+    let mut taken: BTreeMap<&Addr, &Addr> = BTreeMap::new();
+    for (from, to) in &moves {
+        let is_there = recorded.resources.contains_key(to) && !moves.contains_key(to);
+        let other = if is_there {
+            Some(to)
+        } else {
+            taken.insert(to, from).map(|other| other as &Addr)
+        };
+        if let Some(other) = other {
+            diagnostics.push(
+                Diagnostic::error("E0608", format!("{from} cannot move to {to}: {other} is recorded under that address already, or moves there too"))
+                    .help("one address is one resource: destroy one of them first, or move it elsewhere"),
+            );
+        }
+    }
+    moves
+}
+
+/// Where the statements lead a resource; `None` when none of them is about it.
+fn follow(fleet: &Fleet, from: &Addr, diagnostics: &mut Diagnostics) -> Option<(Addr, Span)> {
+    let mut at = from.clone();
+    let mut last = None;
+    let mut been = BTreeSet::from([at.clone()]);
+    while let Some((next, span)) = fleet
+        .moved
+        .iter()
+        .find_map(|m| Some((moved(&m.from, &m.to, &at)?, m.span)))
+    {
+        if !been.insert(next.clone()) {
+            diagnostics.push(
+                Diagnostic::error(
+                    "E0609",
+                    format!("the `moved` blocks lead {from} in a circle"),
+                )
+                .at(span, "back to where it was")
+                .help("take one of them out"),
+            );
+            return None;
+        }
+        at = next;
+        last = Some(span);
+    }
+    Some((at, last?))
+}
+
+/// The new address, when the statement is about this one.
+fn moved(from: &Subject, to: &Subject, addr: &Addr) -> Option<Addr> {
+    match (from, to) {
+        (Subject::Resource(from), Subject::Resource(to)) => {
+            let same =
+                addr.module == from.module && addr.kind == from.kind && addr.name == from.name;
+            let (true, key) = (
+                same,
+                key_after(from.key.as_ref(), to.key.as_ref(), addr.key.as_ref()),
+            ) else {
+                return None;
+            };
+            Some(Addr {
+                key: key?,
+                ..to.clone()
+            })
+        }
+        (Subject::Module(from), Subject::Module(to)) => {
+            let (from_last, from_outer) = from.split_last()?;
+            let (to_last, to_outer) = to.split_last()?;
+            let (outer, rest) = addr.module.split_at_checked(from_outer.len())?;
+            let (step, inner) = rest.split_first()?;
+            if outer != from_outer || step.name != from_last.name {
+                return None;
+            }
+            let key = key_after(
+                from_last.key.as_ref(),
+                to_last.key.as_ref(),
+                step.key.as_ref(),
+            )?;
+            let step = ModuleStep {
+                name: to_last.name.clone(),
+                key,
+            };
+            let module = to_outer
+                .iter()
+                .cloned()
+                .chain([step])
+                .chain(inner.iter().cloned());
+            Some(Addr {
+                module: module.collect(),
+                ..addr.clone()
+            })
+        }
+        (Subject::Resource(_), Subject::Module(_)) | (Subject::Module(_), Subject::Resource(_)) => {
+            None
+        }
+    }
+}
+
+/// A statement without keys is about every instance, each of which keeps its own; one with a key is about one instance. `None`
+/// when it is not about this one.
+fn key_after<K: Clone + PartialEq>(
+    from: Option<&K>,
+    to: Option<&K>,
+    found: Option<&K>,
+) -> Option<Option<K>> {
+    match (from, to) {
+        (None, None) => Some(found.cloned()),
+        (None, Some(to)) => found.is_none().then(|| Some(to.clone())),
+        (Some(from), to) => (found == Some(from)).then(|| to.cloned()),
+    }
+}
+
+/// State and what was seen, under the new addresses.
+pub fn renamed(recorded: &Recorded, observed: &Observed, moves: &Moves) -> (Recorded, Observed) {
+    let name = |addr: &Addr| moves.get(addr).unwrap_or(addr).clone();
+    let Recorded {
+        lineage,
+        serial,
+        resources,
+        left_behind,
+    } = recorded;
+    let resources = resources.iter().map(|(addr, resource)| {
+        let mut resource: Resource = resource.clone();
+        resource.rename(moves);
+        (name(addr), resource)
+    });
+    let recorded = Recorded {
+        lineage: lineage.clone(),
+        serial: *serial,
+        resources: resources.collect(),
+        left_behind: left_behind
+            .iter()
+            .map(|(node, tables)| (name(node), tables.clone()))
+            .collect(),
+    };
+    let Observed { power } = observed;
+    let power = power.iter().map(|(node, seen)| (name(node), seen.clone()));
+    (
+        recorded,
+        Observed {
+            power: power.collect(),
+        },
+    )
+}
+
+/// What leaves state without being taken down.
+pub fn forgotten(
+    fleet: &Fleet,
+    recorded: &Recorded,
+    diagnostics: &mut Diagnostics,
+) -> BTreeSet<Addr> {
+    let mut out = BTreeSet::new();
+    for removed in &fleet.removed {
+        let about = |addr: &Addr| match &removed.from {
+            Subject::Resource(from) => {
+                let same =
+                    addr.module == from.module && addr.kind == from.kind && addr.name == from.name;
+                same && (from.key.is_none() || from.key == addr.key)
+            }
+            Subject::Module(path) => {
+                let around = addr.module.get(..path.len()).unwrap_or_default();
+                around.len() == path.len()
+                    && around
+                        .iter()
+                        .zip(path)
+                        .all(|(a, p)| a.name == p.name && (p.key.is_none() || p.key == a.key))
+            }
+        };
+        if let Some(declared) = fleet.origins.keys().find(|addr| about(addr)) {
+            diagnostics.push(
+                Diagnostic::error(
+                    "E0610",
+                    format!("{declared} is said to be removed, and is still declared"),
+                )
+                .at(removed.span, "said here")
+                .help("take its block out, or the `removed` block"),
+            );
+        }
+        if !removed.destroy {
+            out.extend(
+                recorded
+                    .resources
+                    .keys()
+                    .filter(|addr| about(addr))
+                    .cloned(),
+            );
+        }
+    }
+    out
+}
