@@ -434,6 +434,32 @@ fn a_document_has_an_outline() {
 }
 
 #[test]
+fn a_document_is_laid_out() {
+    let mut editor = Editor::open(&[]);
+    editor.did_open("main.hcl", "locals {\n  a = 1\n  long   = 2\n}\n");
+    let params = json!({
+        "textDocument": { "uri": editor.uri("main.hcl") },
+        "options": { "tabSize": 2, "insertSpaces": true },
+    });
+    let edits = editor.ask("textDocument/formatting", params.clone());
+    assert_eq!(edits[0]["newText"], "  a    = 1\n  long = 2\n", "{edits}");
+    editor.did_change("main.hcl", json!([{ "text": "locals {" }]));
+    assert!(editor.ask("textDocument/formatting", params).is_null());
+}
+
+/// A module's mistakes are shown in the module's file, with its unsaved text.
+#[test]
+fn modules_are_looked_into() {
+    let mut editor = Editor::open(&[("main.hcl", "module \"m\" {\n  source = \"./m\"\n}\n")]);
+    std::fs::create_dir(editor.path("m")).unwrap();
+    std::fs::write(editor.path("m/main.hcl"), "").unwrap();
+    editor.did_open("m/main.hcl", "locals {\n  a = nope\n}\n");
+    editor.did_open("main.hcl", "module \"m\" {\n  source = \"./m\"\n}\n");
+    let found = editor.diagnostics("m/main.hcl");
+    assert_eq!(found[0]["code"], "E0401", "{found:?}");
+}
+
+#[test]
 fn garbage_half_messages_and_large_files_do_not_end_it() {
     let mut editor = Editor::start(&[]);
     editor.raw(b"hello\r\n\r\n");

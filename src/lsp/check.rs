@@ -69,7 +69,7 @@ fn convert(
         message.push_str(line);
     }
     let related = one.secondary.iter().filter_map(|label| {
-        let path = root.join(&sources.get(label.span.file)?.path);
+        let path = uri::plain(&root.join(&sources.get(label.span.file)?.path));
         Some(DiagnosticRelatedInformation {
             location: Location::new(uri::from_path(&path)?, range(label, sources, texts)),
             message: label.text.clone(),

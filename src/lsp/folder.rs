@@ -19,13 +19,23 @@ fn plain(path: &str) -> &str {
 
 impl Sources for Folder<'_> {
     fn list(&self, dir: &str) -> Result<Vec<String>, SourceError> {
-        let mut names = self.disk.list(dir)?;
-        if dir.is_empty() || dir == "." {
-            let new = self.open.keys().filter(|n| !n.contains('/'));
-            names.extend(new.cloned());
-            names.sort();
-            names.dedup();
+        let prefix = match plain(dir) {
+            "" | "." => String::new(),
+            dir => format!("{dir}/"),
+        };
+        let open = self.open.keys().filter_map(|n| n.strip_prefix(&prefix));
+        let mut names: Vec<String> = open
+            .filter(|n| !n.contains('/'))
+            .map(str::to_owned)
+            .collect();
+        match self.disk.list(dir) {
+            Ok(saved) => names.extend(saved),
+            Err(e) if names.is_empty() => return Err(e),
+            // A directory that is not made yet, with a document that is to be its first file.
+            Err(_) => {}
         }
+        names.sort();
+        names.dedup();
         Ok(names)
     }
 
@@ -34,6 +44,11 @@ impl Sources for Folder<'_> {
             Some(text) => Ok(text.as_bytes().to_vec()),
             None => self.disk.read(path),
         }
+    }
+
+    /// What is locked is what is saved.
+    fn tree_digest(&self, dir: &str) -> Result<String, SourceError> {
+        self.disk.tree_digest(dir)
     }
 
     fn env(&self, name: &str) -> Option<String> {

@@ -9,6 +9,7 @@ mod cursor;
 mod folder;
 pub mod frame;
 mod hover;
+mod layout;
 mod outline;
 mod symbols;
 mod text;
@@ -139,14 +140,8 @@ impl Server {
                 )
             }),
             "textDocument/definition" => self.at(params, |_, place| json!(definition(place))),
-            "textDocument/documentSymbol" => {
-                let document = params
-                    .get("textDocument")
-                    .and_then(|d| d.get("uri"))
-                    .cloned();
-                let uri: Uri = parsed(document.unwrap_or_default())?;
-                Ok(json!(symbols::symbols(self.document(&uri)?.1)))
-            }
+            "textDocument/documentSymbol" => Ok(json!(symbols::symbols(self.named(&params)?))),
+            "textDocument/formatting" => Ok(json!(layout::layout(self.named(&params)?))),
             other => Err(Refused(
                 ErrorCode::MethodNotFound,
                 format!("there is no `{other}`"),
@@ -173,6 +168,7 @@ impl Server {
             hover_provider: Some(HoverProviderCapability::Simple(true)),
             definition_provider: Some(OneOf::Left(true)),
             document_symbol_provider: Some(OneOf::Left(true)),
+            document_formatting_provider: Some(OneOf::Left(true)),
             ..ServerCapabilities::default()
         };
         Ok(json!(InitializeResult {
@@ -269,7 +265,7 @@ impl Server {
             };
             let mut found: BTreeMap<PathBuf, _> = found
                 .into_iter()
-                .map(|(name, list)| (dir.join(name), list))
+                .map(|(name, list)| (uri::plain(&dir.join(name)), list))
                 .collect();
             let of_dir = self.documents.keys().filter(|p| p.parent() == Some(&dir));
             for path in of_dir {
@@ -307,6 +303,13 @@ impl Server {
             let why = format!("{} is not open", uri.as_str());
             Refused(ErrorCode::InvalidParams, why)
         })
+    }
+
+    /// The document that a request is about.
+    fn named(&self, params: &Value) -> Result<&Text, Refused> {
+        let uri = params.get("textDocument").and_then(|d| d.get("uri"));
+        let uri: Uri = parsed(uri.cloned().unwrap_or_default())?;
+        Ok(self.document(&uri)?.1)
     }
 
     /// Answers a question about a place in an open document.

@@ -1,6 +1,6 @@
 //! `file://` addresses and paths.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use lsp_types::Uri;
 
@@ -23,6 +23,21 @@ pub fn from_path(path: &Path) -> Option<Uri> {
         }
     }
     out.parse().ok()
+}
+
+/// Without `.` and `..`: an editor knows a file by one name.
+pub fn plain(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => out.push(part),
+        }
+    }
+    out
 }
 
 fn decode(text: &str) -> Option<String> {
