@@ -18,6 +18,7 @@ mod cli_init;
 mod cli_language;
 mod docs;
 mod engine;
+mod examples;
 mod fleet;
 mod layers;
 mod lsp;

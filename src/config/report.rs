@@ -49,8 +49,13 @@ impl Report {
             let d = match &inner.around {
                 Some(Around { path, header }) => {
                     let name = Path(path).to_string();
-                    d.also(*header, format!("{name} is called here"))
-                        .note(format!("in {name}"))
+                    let told = format!("in {name}");
+                    let d = d.also(*header, format!("{name} is called here"));
+                    if d.notes.iter().any(|note| note.starts_with(&told)) {
+                        d
+                    } else {
+                        d.note(told)
+                    }
                 }
                 None => d,
             };

@@ -1,0 +1,139 @@
+//! Every example, and the example of every module, makes the plan that stands beside it in `plan.txt`. `BMCTL_BLESS=1` writes
+//! what was found.
+
+use std::path::{Path, PathBuf};
+
+use bmctl::config::{self, MemorySources, VariableInput, VariableOrigin};
+use bmctl::diag::{Color, FileId};
+use bmctl::model::{Observed, Recorded};
+use bmctl::plan::render::{Steps, View, render};
+use bmctl::plan::{Intent, PlanInput, make};
+
+use crate::fleet::{CANARY, facts_of, rendered};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn examples() -> Vec<PathBuf> {
+    let below = |name: &str| {
+        std::fs::read_dir(root().join(name))
+            .unwrap()
+            .map(|e| e.unwrap().path())
+    };
+    let mut out: Vec<PathBuf> = below("examples").collect();
+    out.extend(below("modules").map(|module| module.join("example")));
+    out.sort();
+    out
+}
+
+fn files_below(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files_below(&path, out);
+        } else {
+            out.push(path);
+        }
+    }
+}
+
+/// The way from a directory to a file, with `..`.
+fn from(dir: &Path, file: &Path) -> String {
+    let shared = dir.ancestors().find(|a| file.starts_with(a)).unwrap();
+    let up = dir.strip_prefix(shared).unwrap().components().count();
+    let down = file.strip_prefix(shared).unwrap().display();
+    format!("{}{down}", "../".repeat(up))
+}
+
+/// The example as its commands see it: its own files, and the modules.
+fn sources(dir: &Path) -> MemorySources {
+    let mut files = Vec::new();
+    files_below(dir, &mut files);
+    files_below(&root().join("modules"), &mut files);
+    let named = files
+        .iter()
+        .map(|f| (from(dir, f), std::fs::read(f).unwrap()));
+    named.fold(MemorySources::default(), |all, (name, bytes)| {
+        all.file(&name, bytes)
+    })
+}
+
+fn variables() -> Vec<VariableInput> {
+    let secret = |name: &str| VariableInput {
+        name: name.to_owned(),
+        text: CANARY.to_owned(),
+        origin: VariableOrigin::Env,
+    };
+    ["bmc_password", "pm_password"].map(secret).to_vec()
+}
+
+fn plan_of(dir: &Path) -> String {
+    let loaded = config::load(".", &variables(), &sources(dir));
+    let told = rendered(loaded.diagnostics.iter(), &loaded);
+    assert!(told.is_empty(), "{}:\n{told}", dir.display());
+    let facts = facts_of(&loaded.fleet);
+    let input = PlanInput {
+        fleet: &loaded.fleet,
+        recorded: &Recorded::default(),
+        observed: &Observed::default(),
+        facts: &facts,
+        intent: Intent::Apply,
+    };
+    let plan = make(&input)
+        .unwrap_or_else(|d| panic!("{}:\n{}", dir.display(), rendered(d.iter(), &loaded)));
+    let view = View {
+        color: Color::Never,
+        steps: Steps::Shown,
+    };
+    render(&plan, view)
+}
+
+#[test]
+fn examples_make_the_plans_beside_them() {
+    let mut seen = 0;
+    let mut wrong = String::new();
+    for dir in examples() {
+        // Its machines are those of a virtual rack, which `bmctl rack up` writes beside it; the rack's tests plan it.
+        if dir.ends_with("quickstart") {
+            continue;
+        }
+        seen += 1;
+        let found = plan_of(&dir);
+        assert!(!found.contains(CANARY), "{} shows a secret", dir.display());
+        let path = dir.join("plan.txt");
+        let expected = std::fs::read_to_string(&path).unwrap_or_default();
+        if found == expected {
+            continue;
+        }
+        if std::env::var_os("BMCTL_BLESS").is_some() {
+            std::fs::write(&path, found).unwrap();
+            continue;
+        }
+        let diff = similar::TextDiff::from_lines(&expected, &found);
+        wrong.push_str(&format!(
+            "{}:\n{}\n",
+            path.display(),
+            diff.unified_diff().context_radius(3)
+        ));
+    }
+    assert!(wrong.is_empty(), "BMCTL_BLESS=1 accepts changes\n{wrong}");
+    assert!(seen >= 6, "only {seen} examples");
+}
+
+/// What ships is laid out as `bmctl fmt` lays it out.
+#[test]
+fn what_ships_is_formatted() {
+    let mut files = Vec::new();
+    for folder in ["modules", "examples"] {
+        files_below(&root().join(folder), &mut files);
+    }
+    for file in files
+        .iter()
+        .filter(|f| f.extension().is_some_and(|e| e == "hcl"))
+    {
+        let text = std::fs::read_to_string(file).unwrap();
+        let found = config::format::format(FileId(0), &text).unwrap();
+        assert_eq!(found, text, "{}", file.display());
+    }
+}
