@@ -510,3 +510,49 @@ fn the_end_of_the_input_is_the_end_of_the_server() {
         "no shutdown was said"
     );
 }
+
+/// A client that we did not write: Neovim's. Without it on the machine there is nothing to try.
+#[test]
+fn neovim_is_answered() {
+    let there = Command::new("nvim")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
+    if there.is_err() {
+        eprintln!("nvim is not installed: not tried");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join("main.hcl"),
+        "locals {\n  a = 1\n  b = 2\n}\n",
+    )
+    .unwrap();
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/editors/nvim.lua");
+    // An old Neovim has no `-l`; both run the script the same with `luafile`.
+    let output = Command::new("timeout")
+        .args(["60", "nvim", "--headless", "-u", "NONE", "-i", "NONE", "-c"])
+        .arg(format!("luafile {}", script.display()))
+        .env("BMCTL", env!("CARGO_BIN_EXE_bmctl"))
+        .env("FOLDER", dir.path())
+        .env("HOME", dir.path())
+        .env("XDG_STATE_HOME", dir.path())
+        .env("LANG", "C.UTF-8")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for wanted in [
+        "complete a",
+        "mistake E0401 2:16",
+        "hover ```hcl locals { }",
+        "definition 1:2",
+        "laid out   bcd = local.a",
+    ] {
+        assert!(text.contains(wanted), "`{wanted}` is not in:\n{text}");
+    }
+}
