@@ -47,7 +47,6 @@ pub use console::Console;
 pub use load::{Loaded, load};
 pub use modules::{GitSource, Lock, LockedModule};
 pub use settings::{Settings, StateBackend};
-pub use show::show_json;
 pub use sources::{MemorySources, SourceError, SourceErrorKind, Sources, TreeDigest};
 pub use suggest::did_you_mean;
 pub use variables::{VariableInput, VariableOrigin};
