@@ -40,6 +40,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unread;
 mod value;
 mod variables;
 
