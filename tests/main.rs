@@ -1,5 +1,6 @@
 //! The quick tests, one binary. `cases` plans from text files, `engine` applies on the simulated rack, `cli` and `cli_fmt`
-//! run the real program, `layers` reads the source, `docs` reads the documents; `fleet` is what they share.
+//! run the real program, `layers` reads the source, `docs` reads the documents, `corpus`
+//! what the fuzzers began with; `fleet` is what they share.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@ mod audit;
 mod cases;
 mod cli;
 mod cli_fmt;
+mod corpus;
 mod docs;
 mod engine;
 mod fleet;
