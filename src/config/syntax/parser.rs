@@ -162,7 +162,13 @@ impl<'t> Parser<'t> {
 
     /// Goes on at an offset, as code within so many braces.
     pub fn resume(&mut self, at: u32, depth: usize) {
-        self.lexer.resume(at as usize, depth);
+        // What has been given up stays so.
+        let at = if self.is_full() {
+            self.text.len()
+        } else {
+            at as usize
+        };
+        self.lexer.resume(at, depth);
         self.token.end = self.end;
         self.advance();
     }
