@@ -54,6 +54,16 @@ pub use variables::{VariableInput, VariableOrigin};
 
 use crate::diag::{Diagnostic, SourceMap};
 
+/// Loads a directory with a budget of so many steps of evaluation.
+pub fn load_within(
+    dir: &str,
+    variables: &[VariableInput],
+    sources: &dyn Sources,
+    steps: u64,
+) -> Loaded {
+    load::load_within(dir, variables, sources, steps)
+}
+
 /// A row of the table of functions: name, signature, what it does, an example, and its result.
 pub fn functions() -> impl Iterator<Item = [&'static str; 5]> {
     functions::table()
