@@ -274,6 +274,11 @@ fn completion_knows_the_place() {
         &[],
     );
     has(&editor.labels("output \"o\" {\n  # |\n}"), &[], &["value"]);
+    has(
+        &editor.labels("flavor \"f\" {\n  lifecycle {\n    ignore_changes = [|]\n"),
+        &["all", "cpus"],
+        &["mac", "upper"],
+    );
     let address = "instance \"i\" {\n  dynamic \"address\" {\n    content {\n      |\n";
     has(&editor.labels(address), &["network", "ip"], &["flavor"]);
     let node = editor.at_mark("textDocument/completion", "new.hcl", "node|");
@@ -453,6 +458,17 @@ fn modules_are_looked_into() {
     let mut editor = Editor::open(&[("main.hcl", "module \"m\" {\n  source = \"./m\"\n}\n")]);
     std::fs::create_dir(editor.path("m")).unwrap();
     std::fs::write(editor.path("m/main.hcl"), "").unwrap();
+    std::fs::write(
+        editor.path("m/ends.hcl"),
+        "variable \"size\" {}\noutput \"names\" { value = 1 }\n",
+    )
+    .unwrap();
+    let call = "module \"m\" {\n  source = \"./m\"\n  |\n}\n";
+    has(&editor.labels(call), &["size", "for_each"], &["names"]);
+    let result = "module \"m\" { source = \"./m\" }\nlocals {\n  a = module.m.|\n}";
+    has(&editor.labels(result), &["names"], &["size"]);
+    let document = json!({ "textDocument": { "uri": editor.uri("new.hcl") } });
+    editor.tell("textDocument/didClose", document);
     editor.did_open("m/main.hcl", "locals {\n  a = nope\n}\n");
     editor.did_open("main.hcl", "module \"m\" {\n  source = \"./m\"\n}\n");
     let found = editor.diagnostics("m/main.hcl");

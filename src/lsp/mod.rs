@@ -358,7 +358,7 @@ fn definition(place: &Place<'_>) -> Option<GotoDefinitionResponse> {
     };
     let mut names = value.whole.split(['.', '[']);
     let wanted = format!("{}.{}", names.next()?, names.next()?);
-    let found = declared(place.folder).remove(&wanted)?;
+    let found = declared(place.folder, ".").remove(&wanted)?;
     let bytes = place.folder.read(&found.file).ok()?;
     let target = Text::new(String::from_utf8(bytes).ok()?);
     let uri = uri::from_path(&place.dir.join(&found.file))?;
@@ -383,4 +383,32 @@ pub fn refusal(why: &str) -> Vec<u8> {
     let body = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": ErrorCode::ParseError as i32, "message": why } });
     let body = body.to_string();
     format!("Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::MemorySources;
+
+    /// Every place of a text, whole and cut off there, has an answer and no panic.
+    #[test]
+    fn any_place_of_any_beginning_is_answered() {
+        let whole = include_str!("../config/testdata/design.hcl");
+        let sources = MemorySources::default().file("main.hcl", whole);
+        let folder = Folder {
+            disk: &sources,
+            open: BTreeMap::new(),
+        };
+        let mut offered = 0;
+        for (at, _) in whole.char_indices() {
+            let beginning = whole.get(..at).unwrap_or_default();
+            for text in [whole, beginning] {
+                let here = cursor(text, at);
+                offered += usize::from(!matches!(here.at, At::Elsewhere));
+                complete::complete(&here, &folder, Snippets::Yes);
+            }
+            symbols::symbols(&Text::new(beginning.to_owned()));
+        }
+        assert!(offered > 1000, "{offered}");
+    }
 }
