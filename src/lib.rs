@@ -35,7 +35,8 @@ pub mod drivers;
 pub mod store;
 // L4: the engine
 pub mod apply;
-// L5: what nodes talk to, and the rack to rehearse on
+// L5: what nodes talk to, the rack to rehearse on, and what editors talk to
+pub mod lsp;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "I/O")]
 pub mod rack;
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "I/O")]

@@ -21,5 +21,6 @@ mod engine;
 mod examples;
 mod fleet;
 mod layers;
+mod lsp;
 mod peers;
 mod rack;

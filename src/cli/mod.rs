@@ -16,6 +16,7 @@ mod image;
 mod init;
 mod key;
 mod look;
+mod lsp;
 mod out;
 mod output;
 mod plan;
@@ -107,6 +108,7 @@ enum Command {
     Explain(explain::Args),
     /// What may be written: every block and attribute, and JSON Schemas of them
     Schema(schema::Args),
+    Lsp(lsp::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Write manual pages
@@ -177,6 +179,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Graph(args) => graph::run(global, args, out).await,
         Command::Explain(args) => explain::run(args, out),
         Command::Schema(args) => schema::run(args, out),
+        Command::Lsp(args) => lsp::run(args, out),
         Command::Completions(args) => completions::run(args, out, Cli::command()),
         Command::Man(args) => completions::man(args, out, Cli::command()),
     };

@@ -6,7 +6,7 @@ use super::context::{self, ConfigArgs};
 use super::out::Out;
 use super::sources::FsSources;
 use super::{CommandResult, Exit, Failure, Global};
-use crate::config::show_json;
+use crate::config::Console;
 use crate::model::fleet::Output;
 use crate::secret::Key32;
 
@@ -37,27 +37,38 @@ pub fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         root,
         key: Key32::new([0; 32]),
     };
-    let loaded = crate::config::load(".", &context::variables(&args.config)?, &sources);
-    out.diagnostics(&loaded.diagnostics, &loaded.sources);
-    if loaded.diagnostics.has_errors() {
+    let (console, mistakes) = Console::open(".", &context::variables(&args.config)?, &sources);
+    out.diagnostics(&mistakes, &console.files());
+    if mistakes.has_errors() {
         return Err(Failure::told(Exit::Error));
     }
-    let outputs = &loaded.fleet.outputs;
-    let Some(name) = &args.name else {
-        if args.json {
-            let all = outputs.iter().map(|(name, o)| (name.clone(), described(o)));
-            let all: serde_json::Map<String, Value> = all.collect();
-            out.line(&format!("{:#}", Value::from(all)));
-            return Ok(Exit::Done);
-        }
-        if outputs.is_empty() {
-            out.note("The configuration has no outputs: output \"name\" { value = ... } is one.");
-        }
-        for (name, output) in outputs {
-            out.line(&format!("{name} = {}", shown(output)));
-        }
+    match &args.name {
+        None => all(&console, args.json, out),
+        Some(name) => one(&console, name, &args, out),
+    }
+}
+
+fn all(console: &Console<'_>, json: bool, out: &Out) -> CommandResult {
+    let outputs = &console.fleet.outputs;
+    if json {
+        let rows = outputs
+            .iter()
+            .map(|(name, o)| (name.clone(), described(console, name, o)));
+        let rows: serde_json::Map<String, Value> = rows.collect();
+        out.line(&format!("{:#}", Value::from(rows)));
         return Ok(Exit::Done);
-    };
+    }
+    if outputs.is_empty() {
+        out.note("The configuration has no outputs: output \"name\" { value = ... } is one.");
+    }
+    for (name, output) in outputs {
+        out.line(&format!("{name} = {}", shown(console, name, output)));
+    }
+    Ok(Exit::Done)
+}
+
+fn one(console: &Console<'_>, name: &str, args: &Args, out: &Out) -> CommandResult {
+    let outputs = &console.fleet.outputs;
     let Some(output) = outputs.get(name) else {
         let names = outputs.keys().map(String::as_str);
         let next = crate::config::did_you_mean(name, names)
@@ -70,40 +81,29 @@ pub fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     match (args.json, args.raw) {
         (true, _) => out.line(&format!("{:#}", output.value)),
         (false, true) => out.print(&raw(name, &output.value)?),
-        (false, false) => out.line(&shown(output)),
+        (false, false) => out.line(&shown(console, name, output)),
     }
     Ok(Exit::Done)
 }
 
-fn shown(output: &Output) -> String {
+fn shown(console: &Console<'_>, name: &str, output: &Output) -> String {
     match output.sensitive {
         true => "<sensitive>".to_owned(),
-        false => show_json(&output.value),
+        false => console
+            .output(name)
+            .map(|(text, _)| text)
+            .unwrap_or_default(),
     }
 }
 
 /// For all at once, a sensitive value stays out: somebody who wants it names it.
-fn described(output: &Output) -> Value {
-    let mut row = json!({ "sensitive": output.sensitive, "type": type_of(&output.value) });
+fn described(console: &Console<'_>, name: &str, output: &Output) -> Value {
+    let of = console.output(name).map(|(_, of)| of);
+    let mut row = json!({ "sensitive": output.sensitive, "type": of });
     if let (Value::Object(fields), false) = (&mut row, output.sensitive) {
         fields.insert("value".to_owned(), output.value.clone());
     }
     row
-}
-
-/// The type as Terraform writes it in JSON: `"string"`, `["tuple", ["number"]]`.
-fn type_of(value: &Value) -> Value {
-    match value {
-        Value::Null => "dynamic".into(),
-        Value::Bool(_) => "bool".into(),
-        Value::Number(_) => "number".into(),
-        Value::String(_) => "string".into(),
-        Value::Array(items) => json!(["tuple", items.iter().map(type_of).collect::<Vec<_>>()]),
-        Value::Object(entries) => {
-            let types = entries.iter().map(|(k, v)| (k.clone(), type_of(v)));
-            json!(["object", types.collect::<serde_json::Map<_, _>>()])
-        }
-    }
 }
 
 fn raw(name: &str, value: &Value) -> Result<String, Failure> {

@@ -3,9 +3,10 @@
 use super::eval::{BUDGET, EnvId, Scope, Stop, World, eval};
 use super::functions;
 use super::load::{Opened, open_within};
-use super::show::show;
+use super::show::{show, show_output, type_json};
 use super::sources::Sources;
 use super::syntax::parse_expression;
+use super::types::Type;
 use super::value::Value;
 use super::variables::VariableInput;
 use crate::diag::{Diagnostics, SourceMap};
@@ -92,6 +93,13 @@ impl<'s> Console<'s> {
     /// The texts that diagnostics point into.
     pub fn files(&self) -> SourceMap {
         self.world.files.borrow().clone()
+    }
+
+    /// An output of the root module as it is printed, and its type as Terraform writes it in JSON; `None` after a mistake.
+    pub fn output(&self, name: &str) -> Option<(String, serde_json::Value)> {
+        let outputs = &self.world.env(EnvId::ROOT).outputs;
+        let value = outputs.get(name)?.as_ref()?;
+        Some((show_output(value), type_json(&Type::of(value))))
     }
 
     /// What an expression may begin with: functions, and every declared name.

@@ -47,14 +47,24 @@ pub use console::Console;
 pub use load::{Loaded, load};
 pub use modules::{GitSource, Lock, LockedModule};
 pub use settings::{Settings, StateBackend};
-pub use show::show_json;
 pub use sources::{MemorySources, SourceError, SourceErrorKind, Sources, TreeDigest};
 pub use suggest::did_you_mean;
 pub use variables::{VariableInput, VariableOrigin};
+
+use crate::diag::{Diagnostic, SourceMap};
 
 /// A row of the table of functions: name, signature, what it does, an example, and its result.
 pub fn functions() -> impl Iterator<Item = [&'static str; 5]> {
     functions::table()
         .values()
         .map(|f| [f.name, f.signature, f.doc, f.example, f.result])
+}
+
+/// The mistakes of syntax of one file, with the text they point into.
+pub fn syntax_mistakes(path: &str, text: &str) -> (Vec<Diagnostic>, SourceMap) {
+    let mut files = SourceMap::default();
+    let file = files.add(path, text);
+    let mut found = Vec::new();
+    syntax::parse_file(file, text, &mut found);
+    (found, files)
 }

@@ -1,7 +1,6 @@
 //! A value as a console prints it: the layout of `terraform console`. A resource is an object of its attributes; a resource
 //! that it refers to is an address, so that one node does not print the whole fleet.
 
-use super::number::Number;
 use super::types::Type;
 use super::value::{Data, Entries, MapKind, SeqKind, Value};
 
@@ -31,27 +30,34 @@ pub fn show(value: &Value) -> String {
     out
 }
 
-/// A value that has been made JSON already, as outputs are: lists and maps have become tuples and objects.
-pub fn show_json(value: &serde_json::Value) -> String {
-    show(&from_json(value))
+/// The same for an output: a resource is its address, as everywhere else where outputs are read.
+pub fn show_output(value: &Value) -> String {
+    let mut out = String::new();
+    let place = Place {
+        indent: 0,
+        resources: Resources::AsAddresses,
+    };
+    write(&value.unmarked_deep(), place, "null", &mut out);
+    out
 }
 
-fn from_json(value: &serde_json::Value) -> Value {
-    use serde_json::Value as Json;
-    match value {
-        Json::Null => Value::null(),
-        Json::Bool(b) => Value::bool(*b),
-        Json::Number(n) => match Number::parse(&n.to_string()) {
-            Ok(Some(number)) => Value::number(number),
-            Ok(None) | Err(_) => Value::string(n.to_string()),
-        },
-        Json::String(s) => Value::string(s),
-        Json::Array(items) => Value::tuple(items.iter().map(from_json).collect()),
-        Json::Object(fields) => {
-            let entries = fields
+/// A type as Terraform writes it in JSON: `"string"`, `["list", "string"]`, `["object", {"a": "number"}]`.
+pub fn type_json(of: &Type) -> serde_json::Value {
+    use serde_json::json;
+    match of {
+        Type::Any => "dynamic".into(),
+        Type::Bool => "bool".into(),
+        Type::Number => "number".into(),
+        Type::String | Type::Resource(_) => "string".into(),
+        Type::List(of) => json!(["list", type_json(of)]),
+        Type::Set(of) => json!(["set", type_json(of)]),
+        Type::Map(of) => json!(["map", type_json(of)]),
+        Type::Tuple(types) => json!(["tuple", types.iter().map(type_json).collect::<Vec<_>>()]),
+        Type::Object(fields) => {
+            let types = fields
                 .iter()
-                .map(|(k, v)| (k.as_str().into(), from_json(v)));
-            Value::object(entries.collect())
+                .map(|(name, f)| (name.to_string(), type_json(&f.of)));
+            json!(["object", types.collect::<serde_json::Map<_, _>>()])
         }
     }
 }

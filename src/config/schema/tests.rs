@@ -155,26 +155,76 @@ fn required_is_required() {
     }
 }
 
-/// The blocks of the language take the attributes of the table and no others.
+/// A configuration around each block of the table that is no resource (`dynamic` reads nothing after its first mistake); `@` is what stands in the block.
+const AROUND: [(&str, &str); 15] = [
+    ("bmctl", "bmctl {\n@}"),
+    ("variable", "variable \"x\" {\n@}"),
+    (
+        "variable.validation",
+        "variable \"x\" {\n  default = 1\n  validation {\n@  }\n}",
+    ),
+    ("output", "output \"x\" {\n@}"),
+    (
+        "output.precondition",
+        "output \"x\" {\n  value = 1\n  precondition {\n@  }\n}",
+    ),
+    ("check", "check \"x\" {\n@}"),
+    ("check.assert", "check \"x\" {\n  assert {\n@  }\n}"),
+    ("moved", "moved {\n@}"),
+    ("removed", "removed {\n@}"),
+    (
+        "removed.lifecycle",
+        "removed {\n  from = node.x\n  lifecycle {\n@  }\n}",
+    ),
+    ("import", "import {\n@}"),
+    (
+        "instance.lifecycle",
+        "instance \"x\" {\n  lifecycle {\n@  }\n}",
+    ),
+    (
+        "instance.lifecycle.precondition",
+        "instance \"x\" {\n  lifecycle {\n    precondition {\n@    }\n  }\n}",
+    ),
+    (
+        "instance.lifecycle.postcondition",
+        "instance \"x\" {\n  lifecycle {\n    postcondition {\n@    }\n  }\n}",
+    ),
+    ("instance", "instance \"x\" {\n@}"),
+];
+
+/// Blocks take the attributes and blocks of the table and no others.
 #[test]
-fn blocks_of_the_language_take_the_attributes_of_the_table() {
-    for (name, label) in [("bmctl", ""), ("variable", " \"x\""), ("output", " \"x\"")] {
-        let block = blocks().find(|b| b.name == name).unwrap();
-        let rows = block
-            .attributes
-            .iter()
+fn blocks_take_what_the_table_has() {
+    for (path, around) in AROUND {
+        let Some(Found::Block(block)) = find(path) else {
+            panic!("there is no {path}");
+        };
+        // With these, a null leaves no instance whose block could be read.
+        let attributes = block
+            .all_attributes()
+            .filter(|a| path != "instance" || !matches!(a.name, "for_each" | "count"))
             .map(|a| format!("  {} = null\n", a.name));
-        let rows: String = rows.chain(["  nope = null\n".to_owned()]).collect();
-        let text = format!("{name}{label} {{\n{rows}}}\n");
-        let sources = MemorySources::default().file("main.hcl", text);
+        let nested = block.all_blocks().map(|n| {
+            let labels = n
+                .block
+                .labels
+                .iter()
+                .map(|l| l.words.first().unwrap_or(&"address"));
+            let labels: Vec<String> = labels.map(|l| format!(" \"{l}\"")).collect();
+            format!("  {}{} {{\n  }}\n", n.block.name, labels.concat())
+        });
+        let stranger = ["  nope = null\n  nopes {\n  }\n".to_owned()];
+        let rows: String = attributes.chain(nested).chain(stranger).collect();
+        let sources = MemorySources::default().file("main.hcl", around.replace('@', &rows));
         let (_, mistakes) = Console::open(".", &[], &sources);
         let unknown = mistakes
             .iter()
-            .filter(|d| d.code == codes::UNKNOWN_ATTRIBUTE);
+            .filter(|d| d.code == codes::UNKNOWN_ATTRIBUTE || d.code == codes::UNKNOWN_BLOCK);
         let told: Vec<_> = unknown.map(|d| d.message.as_str()).collect();
+        let all: Vec<_> = mistakes.iter().map(|d| d.message.as_str()).collect();
         assert!(
-            matches!(told.as_slice(), [one] if one.contains("nope")),
-            "{name}: {told:?}"
+            matches!(told.as_slice(), [_, b] if b.contains("nopes")),
+            "{path}: {all:?}"
         );
     }
 }

@@ -3,6 +3,7 @@
 
 mod dot;
 mod layers;
+mod reduce;
 mod subject;
 mod svg;
 
@@ -110,6 +111,7 @@ impl<K: Ord> Sketch<K> {
     }
 
     fn finish(self) -> Picture {
+        let arrows = reduce::reduced(self.cards.len(), self.arrows);
         let cards = self.cards.into_iter().map(|(mut card, count)| {
             if count > 1 {
                 card.title.push_str(&format!(" ({count})"));
@@ -118,7 +120,7 @@ impl<K: Ord> Sketch<K> {
         });
         Picture {
             cards: cards.collect(),
-            arrows: self.arrows,
+            arrows,
         }
     }
 }
