@@ -14,6 +14,9 @@ pub struct FsSources {
 /// A file that a configuration reads whole.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Files that one call may list.
+const FILES_MAX: usize = 100_000;
+
 fn error(path: &Path, source: &std::io::Error) -> SourceError {
     let kind = if source.kind() == std::io::ErrorKind::NotFound {
         SourceErrorKind::NotFound
@@ -36,7 +39,7 @@ const DEPTH_MAX: usize = 64;
 
 /// The files below a directory, by their names from its top. A symbolic link is a file that holds where it leads: followed, it
 /// could lead back.
-fn below(
+fn tree_entries(
     dir: &Path,
     prefix: &str,
     depth: usize,
@@ -56,7 +59,7 @@ fn below(
         let name = format!("{prefix}{}", name.to_string_lossy());
         let kind = entry.file_type().map_err(|e| error(&path, &e))?;
         if kind.is_dir() {
-            below(&path, &format!("{name}/"), depth + 1, names)?;
+            tree_entries(&path, &format!("{name}/"), depth + 1, names)?;
         } else {
             names.push(name);
         }
@@ -104,7 +107,7 @@ impl Sources for FsSources {
     fn tree_digest(&self, dir: &str) -> Result<String, SourceError> {
         let root = self.root.join(dir);
         let mut names = Vec::new();
-        below(&root, "", 0, &mut names)?;
+        tree_entries(&root, "", 0, &mut names)?;
         names.sort();
         let mut tree = TreeDigest::default();
         for name in names {
@@ -118,6 +121,39 @@ impl Sources for FsSources {
             tree.add(&name, &bytes);
         }
         Ok(tree.finish())
+    }
+
+    fn below(&self, dir: &str) -> Result<Vec<String>, SourceError> {
+        let top = self.root.join(dir);
+        let mut names = Vec::new();
+        let mut waiting = vec![PathBuf::new()];
+        while let Some(folder) = waiting.pop() {
+            let path = top.join(&folder);
+            for entry in std::fs::read_dir(&path).map_err(|e| error(&path, &e))? {
+                let entry = entry.map_err(|e| error(&path, &e))?;
+                let relative = folder.join(entry.file_name());
+                if entry.file_type().is_ok_and(|t| t.is_dir()) {
+                    waiting.push(relative);
+                } else if entry.path().is_file()
+                    && let Some(name) = relative.to_str()
+                {
+                    names.push(name.to_owned());
+                }
+            }
+            if names.len() + waiting.len() > FILES_MAX {
+                return Err(SourceError {
+                    path: top.display().to_string(),
+                    reason: format!("more than {FILES_MAX} files are below it"),
+                    kind: SourceErrorKind::Other,
+                });
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn absolute(&self, path: &str) -> String {
+        self.root.join(path).display().to_string()
     }
 
     fn env(&self, name: &str) -> Option<String> {

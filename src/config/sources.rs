@@ -24,6 +24,17 @@ pub trait Sources {
     fn list(&self, dir: &str) -> Result<Vec<String>, SourceError>;
     /// The bytes of a file; a relative path starts at the root module.
     fn read(&self, path: &str) -> Result<Vec<u8>, SourceError>;
+    /// The files below a directory, at any depth: paths relative to it, sorted. Links to directories are not followed.
+    fn below(&self, dir: &str) -> Result<Vec<String>, SourceError> {
+        self.list(dir)
+    }
+    /// A path from the root of the file system; a relative one starts at the root module.
+    fn absolute(&self, path: &str) -> String {
+        match path.starts_with('/') {
+            true => path.to_owned(),
+            false => format!("/{path}"),
+        }
+    }
     fn env(&self, name: &str) -> Option<String>;
     /// The digest of all files below a directory and their names, in hex: of `name`, NUL, the SHA-256 of the bytes, NUL, for each
     /// file in the order of the names from the directory.
@@ -113,6 +124,16 @@ impl Sources for MemorySources {
         } else {
             Err(not_found(dir))
         }
+    }
+
+    fn below(&self, dir: &str) -> Result<Vec<String>, SourceError> {
+        let dir = dir.trim_start_matches("./").trim_matches('/');
+        let prefix = match dir {
+            "" | "." => String::new(),
+            dir => format!("{dir}/"),
+        };
+        let below = self.files.keys().filter_map(|f| f.strip_prefix(&prefix));
+        Ok(below.map(str::to_owned).collect())
     }
 
     fn read(&self, path: &str) -> Result<Vec<u8>, SourceError> {

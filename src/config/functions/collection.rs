@@ -1,5 +1,7 @@
 //! Functions that look into one collection.
 
+use unicode_segmentation::UnicodeSegmentation as _;
+
 use super::args::{Args, Fail, Param};
 use super::{Function, row};
 use crate::config::convert::convert;
@@ -330,7 +332,7 @@ fn same_kind(a: &Args<'_>, items: Vec<Value>) -> Value {
 fn length(a: &Args<'_>) -> Result<Value, Fail> {
     let value = a.value(0);
     let n = match &value.data {
-        Data::String(s) => s.chars().count(),
+        Data::String(s) => s.graphemes(true).count(),
         Data::Seq(seq) => seq.items.len(),
         Data::Map(map) => map.entries.len(),
         Data::Null | Data::Bool(_) | Data::Number(_) | Data::Resource(_) => {

@@ -75,6 +75,18 @@ pub const TABLE: &[Function] = &[
     )
     .keeps_marks(),
     row(
+        "templatestring",
+        "templatestring(template, variables)",
+        "The template in a text, with these variables.",
+        [
+            "templatestring(\"hello $${name}\", { name = \"a\" })",
+            "\"hello a\"",
+        ],
+        &[Str, Any],
+        |a| render(a, "templatestring()", a.text(0)),
+    )
+    .keeps_marks(),
+    row(
         "env",
         "env(name)",
         "An environment variable; sensitive.",
@@ -90,7 +102,7 @@ pub const TABLE: &[Function] = &[
     ),
 ];
 
-fn bytes(a: &Args<'_>, i: usize) -> Result<Vec<u8>, Fail> {
+pub fn bytes(a: &Args<'_>, i: usize) -> Result<Vec<u8>, Fail> {
     let bytes = a.scope.world.sources.read(&a.scope.path(a.text(i)));
     let bytes = bytes.map_err(|e| Fail::Source(e.to_string()))?;
     a.spend_text(bytes.len())?;
@@ -107,11 +119,17 @@ fn text(a: &Args<'_>, i: usize) -> Result<String, Fail> {
 }
 
 fn templatefile(a: &Args<'_>) -> Result<Value, Fail> {
-    let path = a.scope.path(a.text(0));
+    render(a, &a.scope.path(a.text(0)), &text(a, 0)?)
+}
+
+/// The value of a template with the second argument's entries as its variables.
+fn render(a: &Args<'_>, name: &str, text: &str) -> Result<Value, Fail> {
     let variables = a.entries(1)?;
-    let text = text(a, 0)?;
-    let file = a.scope.world.files.borrow_mut().add(path, text.as_str());
-    let parts = syntax::parse_template(file, &text).map_err(|d| Fail::Stop(d.into()))?;
+    let sensitive = a.value(0).sensitive || a.value(1).sensitive;
+    // A report shows the line, which may be a secret.
+    let shown = if a.value(0).sensitive { "" } else { text };
+    let file = a.scope.world.files.borrow_mut().add(name, shown);
+    let parts = syntax::parse_template(file, text).map_err(|d| Fail::Stop(d.into()))?;
     let inner = Scope {
         each: None,
         count: None,
@@ -119,7 +137,6 @@ fn templatefile(a: &Args<'_>) -> Result<Value, Fail> {
         template: Some(variables),
         ..*a.scope
     };
-    let sensitive = a.value(0).sensitive || a.value(1).sensitive;
     let result = eval::render_template(&parts, a.span, &inner)?;
     Ok(result.marked(sensitive))
 }

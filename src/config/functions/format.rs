@@ -1,5 +1,7 @@
 //! format() and formatlist(): printf's verbs over values.
 
+use unicode_segmentation::UnicodeSegmentation as _;
+
 use super::args::{Args, Fail, Param};
 use super::{Function, json, row};
 use crate::config::convert::convert;
@@ -202,7 +204,7 @@ fn one(verb: &Verb, value: &Value) -> Result<String, String> {
             let text = to(&Type::String)?;
             let text = text.as_str().unwrap_or_default();
             let text: String = match verb.precision {
-                Some(n) => text.chars().take(n).collect(),
+                Some(n) => text.graphemes(true).take(n).collect(),
                 None => text.to_owned(),
             };
             Ok(if verb.letter == 'q' {
@@ -318,7 +320,7 @@ fn general(verb: &Verb, n: &Number) -> String {
 }
 
 fn padded(verb: &Verb, text: &str) -> String {
-    let missing = verb.width.saturating_sub(text.chars().count());
+    let missing = verb.width.saturating_sub(text.graphemes(true).count());
     // Go's bool verb has no width.
     if missing == 0 || verb.letter == 't' {
         return text.to_owned();

@@ -5,11 +5,14 @@ mod args;
 mod cidr;
 mod collection;
 mod combine;
+mod dates;
+mod digest;
 mod encoding;
 mod files;
 mod format;
 mod json;
 mod numeric;
+mod paths;
 mod regular;
 mod string;
 mod types;
@@ -92,7 +95,7 @@ impl Function {
 pub fn table() -> &'static BTreeMap<&'static str, &'static Function> {
     static TABLE: OnceLock<BTreeMap<&'static str, &'static Function>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let all: [&'static [Function]; 11] = [
+        let all: [&'static [Function]; 14] = [
             string::TABLE,
             regular::TABLE,
             format::TABLE,
@@ -101,8 +104,11 @@ pub fn table() -> &'static BTreeMap<&'static str, &'static Function> {
             numeric::TABLE,
             cidr::TABLE,
             encoding::TABLE,
+            digest::TABLE,
+            dates::TABLE,
             json::TABLE,
             files::TABLE,
+            paths::TABLE,
             types::TABLE,
         ];
         let rows = all.into_iter().chain([yaml::TABLE]).flatten();
@@ -117,7 +123,9 @@ pub fn encode_json(value: &Value, out: &mut String) -> Result<(), ()> {
 }
 
 pub fn call(call: &Call, span: Span, scope: &Scope<'_>) -> Evaluated {
-    let Some(function) = table().get(call.name.as_ref()) else {
+    // The long form of a name that Terraform has, too.
+    let name = call.name.strip_prefix("core::").unwrap_or(&call.name);
+    let Some(function) = table().get(name) else {
         let text = format!("there is no function `{}`", call.name);
         let d = Diagnostic::error(codes::UNKNOWN_FUNCTION, text).at(call.name_span, "not known");
         return Err(match did_you_mean(&call.name, table().keys().copied()) {
@@ -129,8 +137,8 @@ pub fn call(call: &Call, span: Span, scope: &Scope<'_>) -> Evaluated {
     match function.name {
         "try" => return types::try_each(call, span, scope),
         "can" => return types::can(call, span, scope),
-        "templatefile" if scope.template.is_some() => {
-            let text = "a template file cannot call templatefile()";
+        "templatefile" | "templatestring" if scope.template.is_some() => {
+            let text = format!("a template cannot call {}()", function.name);
             return Err(Diagnostic::error(codes::FUNCTION, text)
                 .at(span, "called here")
                 .into());

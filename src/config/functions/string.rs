@@ -1,5 +1,7 @@
 //! Functions over text.
 
+use unicode_segmentation::UnicodeSegmentation as _;
+
 use super::args::{Args, Fail, Param};
 use super::{Function, row};
 use crate::config::value::Value;
@@ -13,7 +15,7 @@ pub const TABLE: &[Function] = &[
         "Upper case.",
         ["upper(\"a-é\")", "\"A-É\""],
         &[Str],
-        |a| ok(a.text(0).to_uppercase()),
+        |a| ok(a.text(0).chars().map(upper).collect::<String>()),
     ),
     row(
         "lower",
@@ -21,7 +23,7 @@ pub const TABLE: &[Function] = &[
         "Lower case.",
         ["lower(\"A-É\")", "\"a-é\""],
         &[Str],
-        |a| ok(a.text(0).to_lowercase()),
+        |a| ok(a.text(0).chars().map(lower).collect::<String>()),
     ),
     row(
         "title",
@@ -126,7 +128,7 @@ pub const TABLE: &[Function] = &[
         "The characters in reverse order.",
         ["strrev(\"abc\")", "\"cba\""],
         &[Str],
-        |a| ok(a.text(0).chars().rev().collect::<String>()),
+        |a| ok(a.text(0).graphemes(true).rev().collect::<String>()),
     ),
     row(
         "indent",
@@ -151,6 +153,30 @@ fn ok(text: impl AsRef<str>) -> Result<Value, Fail> {
     Ok(Value::string(text))
 }
 
+/// One character for one, as Go has it: `ß` stays.
+fn upper(c: char) -> char {
+    let mut all = c.to_uppercase();
+    match (all.next(), all.next()) {
+        (Some(one), None) => one,
+        _ => c,
+    }
+}
+
+fn lower(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
+}
+
+/// Letters that are two in one have a form of their own at the start of a word.
+fn titled(c: char) -> char {
+    match c {
+        '\u{1c4}'..='\u{1c6}' => '\u{1c5}',
+        '\u{1c7}'..='\u{1c9}' => '\u{1c8}',
+        '\u{1ca}'..='\u{1cc}' => '\u{1cb}',
+        '\u{1f1}'..='\u{1f3}' => '\u{1f2}',
+        c => upper(c),
+    }
+}
+
 /// As Go's `strings.Title`: letters, digits and underscores are inside words.
 fn title(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -159,7 +185,7 @@ fn title(text: &str) -> String {
         if inside {
             out.push(c);
         } else {
-            out.extend(c.to_uppercase());
+            out.push(titled(c));
         }
         inside = if c.is_ascii() {
             c.is_ascii_alphanumeric() || c == '_'
@@ -199,7 +225,7 @@ fn join(a: &Args<'_>) -> Result<Value, Fail> {
 
 fn substr(a: &Args<'_>) -> Result<Value, Fail> {
     let (text, offset, length) = (a.text(0), a.whole(1)?, a.whole(2)?);
-    let count = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
+    let count = i64::try_from(text.graphemes(true).count()).unwrap_or(i64::MAX);
     // A negative offset counts from the end; one beyond the start is the start.
     let start = if offset < 0 {
         count.saturating_add(offset).max(0)
@@ -207,7 +233,7 @@ fn substr(a: &Args<'_>) -> Result<Value, Fail> {
         offset
     };
     let start = usize::try_from(start).unwrap_or(usize::MAX);
-    let rest = text.chars().skip(start);
+    let rest = text.graphemes(true).skip(start);
     if length < 0 {
         return ok(rest.collect::<String>());
     }

@@ -88,7 +88,8 @@ impl Parser<'_> {
     }
 
     fn span_at(&self, at: usize, len: usize) -> crate::diag::Span {
-        crate::diag::Span::new(self.file, at..at + len)
+        let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        self.span(clamp(at), clamp(at + len))
     }
 }
 

@@ -9,6 +9,7 @@ mod escape;
 mod expression;
 mod heredoc;
 mod item;
+pub mod json;
 pub mod lexer;
 mod nest;
 mod parser;
@@ -27,6 +28,9 @@ pub const DEPTH_MAX: usize = 48;
 
 /// Expressions within each other. Chains of operators count, so that nothing that walks the tree runs out of stack.
 pub const LEVELS_MAX: u8 = 200;
+
+/// After so many reports the rest of a file is not read: nobody reads on either.
+const REPORTS_MAX: usize = 100;
 
 /// A file's attributes and blocks, as far as they parse.
 pub fn parse_file(file: FileId, text: &str, report: &mut Vec<Diagnostic>) -> Body {

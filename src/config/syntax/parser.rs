@@ -5,12 +5,9 @@ use std::sync::Arc;
 
 use super::lexer::Lexer;
 use super::token::{Kind, Token};
-use super::{DEPTH_MAX, LEVELS_MAX};
+use super::{DEPTH_MAX, LEVELS_MAX, REPORTS_MAX};
 use crate::config::codes;
 use crate::diag::{Diagnostic, FileId, Span};
-
-/// After so many reports the rest of a file is not read: nobody reads on either.
-const REPORTS_MAX: usize = 100;
 
 /// The mistake has been reported; the attribute or block it stands in is given up.
 #[derive(Debug)]
@@ -32,9 +29,19 @@ pub enum Lines {
     Blank,
 }
 
+/// Where a text stands in its file.
+#[derive(Debug, Clone, Copy)]
+pub enum Place {
+    /// It begins at an offset.
+    From(u32),
+    /// It is not what is written there: all of it is one place.
+    Whole(Span),
+}
+
 pub struct Parser<'t> {
     pub file: FileId,
     pub text: &'t str,
+    place: Place,
     pub lexer: Lexer<'t>,
     /// The token at hand.
     pub token: Token,
@@ -77,6 +84,7 @@ impl<'t> Parser<'t> {
         let mut parser = Parser {
             file,
             text,
+            place: Place::From(0),
             lexer,
             token: none,
             depth: 0,
@@ -94,6 +102,12 @@ impl<'t> Parser<'t> {
         };
         parser.advance();
         parser
+    }
+
+    /// For a text that is a part of a file.
+    pub fn placed(mut self, place: Place) -> Parser<'t> {
+        self.place = place;
+        self
     }
 
     pub fn into_reports(self) -> Vec<Diagnostic> {
@@ -163,10 +177,13 @@ impl<'t> Parser<'t> {
     }
 
     pub fn span(&self, start: u32, end: u32) -> Span {
-        Span {
-            file: self.file,
-            start,
-            end: end.max(start),
+        match self.place {
+            Place::From(offset) => Span {
+                file: self.file,
+                start: start.saturating_add(offset),
+                end: end.max(start).saturating_add(offset),
+            },
+            Place::Whole(span) => span,
         }
     }
 

@@ -137,7 +137,7 @@ impl Parser<'_> {
     fn object_key(&mut self) -> Parse<Expr> {
         let token = self.token;
         let key = self.expression()?;
-        let is_one_word = key.span.end == token.end;
+        let is_one_word = self.end == token.end;
         if token.kind == Kind::Ident && is_one_word {
             let name = Value::string(self.text_of(token));
             return Ok(Expr::new(key.span, ExprKind::Literal(name)));

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::config::syntax::json::{parse_json, parse_json_values, property};
 use crate::config::syntax::{describe, parse_file};
 use crate::diag::{Color, SourceMap};
 
@@ -18,12 +19,22 @@ fn files() -> Vec<PathBuf> {
     paths
 }
 
-/// What a text parses to, and its reports.
-fn outcome(text: &str) -> String {
+/// What a text parses to, and its reports. Tables of JSON are named so.
+fn outcome(table: &Path, text: &str) -> String {
     let mut sources = SourceMap::default();
-    let file = sources.add("a.hcl", text);
+    let name = table.file_stem().unwrap().to_str().unwrap();
+    let shown = if name.starts_with("json") {
+        "a.json"
+    } else {
+        "a.hcl"
+    };
+    let file = sources.add(shown, text);
     let mut reports = Vec::new();
-    let body = parse_file(file, text, &mut reports);
+    let body = match name {
+        "json" => parse_json(file, text, &property, &mut reports),
+        "json-values" => parse_json_values(file, text, &mut reports),
+        _ => parse_file(file, text, &mut reports),
+    };
     let mut out = describe::body(&body);
     reports.sort_by_key(|d| d.primary.as_ref().map(|l| l.span));
     for d in reports {
@@ -44,7 +55,7 @@ fn broken_texts_get_these_reports() {
             write!(
                 found,
                 "{INPUT}{title}\n{input}{OUTPUT}{}\n",
-                outcome(input).trim_end()
+                outcome(&path, input).trim_end()
             )
             .unwrap();
         }
