@@ -234,7 +234,7 @@ impl Server {
     fn at_once(&mut self, path: &Path) -> Option<Vec<Message>> {
         let text = self.documents.get(path)?.as_str();
         let (dir, name) = (path.parent()?, path.file_name()?.to_str()?);
-        if text.len() > AT_ONCE_BYTES_MAX {
+        if text.len() > AT_ONCE_BYTES_MAX || !is_native(path) {
             return None;
         }
         let found = check::syntax(dir, name, text);
@@ -298,9 +298,10 @@ impl Server {
 
     fn document(&self, uri: &Uri) -> Result<(PathBuf, &Text), Refused> {
         let path = uri::to_path(uri);
-        let found = path.and_then(|p| self.documents.get(&p).map(|text| (p.clone(), text)));
+        let native = path.filter(|p| is_native(p));
+        let found = native.and_then(|p| self.documents.get(&p).map(|text| (p.clone(), text)));
         found.ok_or_else(|| {
-            let why = format!("{} is not open", uri.as_str());
+            let why = format!("{} is not open, or no HCL", uri.as_str());
             Refused(ErrorCode::InvalidParams, why)
         })
     }
@@ -364,6 +365,11 @@ fn definition(place: &Place<'_>) -> Option<GotoDefinitionResponse> {
     let uri = uri::from_path(&place.dir.join(&found.file))?;
     let location = Location::new(uri, target.range(found.name));
     Some(GotoDefinitionResponse::Scalar(location))
+}
+
+/// The JSON form has editors of its own, which the JSON Schemas serve; its mistakes come with those of the directory.
+fn is_native(path: &Path) -> bool {
+    path.extension().is_none_or(|e| e != "json")
 }
 
 fn parsed<T: DeserializeOwned>(params: Value) -> Result<T, Refused> {
