@@ -6,6 +6,7 @@ use super::codes;
 use super::declare::Declarations;
 use super::report::Report;
 use super::sources::Sources;
+use super::syntax::json::{parse_json, property};
 use super::syntax::parse_file;
 use crate::diag::{Diagnostic, FileId, SourceMap};
 
@@ -18,16 +19,28 @@ pub struct Files<'s> {
     pub report: &'s Report,
 }
 
-/// Every `*.hcl`, but not values of variables and not the lock file.
-fn is_configuration(name: &str) -> bool {
-    name.ends_with(".hcl") && !name.ends_with(".vars.hcl") && name != super::Lock::FILE
+/// In which form a file holds configuration: every `*.hcl`, but not values of variables and not the lock file; and every
+/// `*.bmctl.json`.
+fn form(name: &str) -> Option<Form> {
+    if name.ends_with(".bmctl.json") {
+        return Some(Form::Json);
+    }
+    let is_native =
+        name.ends_with(".hcl") && !name.ends_with(".vars.hcl") && name != super::Lock::FILE;
+    is_native.then_some(Form::Native)
+}
+
+enum Form {
+    Native,
+    Json,
 }
 
 impl Files<'_> {
     /// What the files of a directory declare.
     pub fn declarations(&mut self, dir: &str, names: &[String]) -> Declarations {
         let mut declared = Declarations::default();
-        for name in names.iter().filter(|n| is_configuration(n)) {
+        for name in names {
+            let Some(form) = form(name) else { continue };
             let path = if dir.is_empty() {
                 name.clone()
             } else {
@@ -37,7 +50,10 @@ impl Files<'_> {
                 continue;
             };
             let mut mistakes = Vec::new();
-            let body = parse_file(file, &text, &mut mistakes);
+            let body = match form {
+                Form::Native => parse_file(file, &text, &mut mistakes),
+                Form::Json => parse_json(file, &text, &property, &mut mistakes),
+            };
             mistakes.into_iter().for_each(|d| self.report.push(d));
             declared.add(body, self.report);
         }

@@ -13,7 +13,7 @@ use super::report::Report;
 use super::settings::Settings;
 use super::sources::Sources;
 use super::syntax::parse_file;
-use super::variables::{self, Given, GivenValues, VariableInput, VariableOrigin};
+use super::variables::{self, Given, GivenValues, ValuesFile, VariableInput, VariableOrigin};
 use crate::diag::{Diagnostic, Diagnostics, SourceMap, Span};
 use crate::model::Fleet;
 
@@ -141,12 +141,20 @@ fn add_variables(
     given: &mut GivenValues,
 ) -> Vec<(Arc<str>, Span)> {
     match files.read(name) {
-        Some((file, text)) => variables::add_file(file, &text, given, files.report),
+        Some((file, text)) => {
+            let read = ValuesFile {
+                file,
+                name,
+                text: &text,
+            };
+            variables::add_file(&read, given, &files.map, files.report)
+        }
         None => Vec::new(),
     }
 }
 
-/// What is given for variables; the last one wins: environment, `bmctl.vars.hcl`, `*.auto.vars.hcl`, files and flags.
+/// What is given for variables; the last one wins: environment, `bmctl.vars.hcl` and `.json`, `*.auto.vars.hcl` and `.json` by
+/// their names, files and flags.
 fn given_values(
     files: &mut Files<'_>,
     names: &[String],
@@ -166,21 +174,28 @@ fn given_values(
             );
         }
     }
-    if names.iter().any(|n| n == "bmctl.vars.hcl") {
-        places.extend(add_variables("bmctl.vars.hcl", files, &mut given));
+    for name in ["bmctl.vars.hcl", "bmctl.vars.json"] {
+        if names.iter().any(|n| n == name) {
+            places.extend(add_variables(name, files, &mut given));
+        }
     }
-    for name in names.iter().filter(|n| n.ends_with(".auto.vars.hcl")) {
+    let is_auto = |n: &&String| n.ends_with(".auto.vars.hcl") || n.ends_with(".auto.vars.json");
+    for name in names.iter().filter(is_auto) {
         places.extend(add_variables(name, files, &mut given));
     }
     for input in inputs {
         match &input.origin {
             VariableOrigin::Env => {}
             VariableOrigin::File { path } => {
-                let file = files.map.add(path.as_str(), input.text.as_str());
+                let read = ValuesFile {
+                    file: files.map.add(path.as_str(), input.text.as_str()),
+                    name: path,
+                    text: &input.text,
+                };
                 places.extend(variables::add_file(
-                    file,
-                    &input.text,
+                    &read,
                     &mut given,
+                    &files.map,
                     files.report,
                 ));
             }

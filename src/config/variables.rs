@@ -11,10 +11,11 @@ use super::eval::{Scope, eval};
 use super::report::Report;
 use super::suggest::did_you_mean;
 use super::syntax::ast::{Block, Body, Expr};
+use super::syntax::json::parse_json_values;
 use super::syntax::{parse_expression, parse_file};
 use super::types::Type;
 use super::value::Value;
-use crate::diag::{Diagnostic, FileId, Severity, Span};
+use crate::diag::{Diagnostic, FileId, Severity, SourceMap, Span};
 
 /// A value for a variable from outside of the directory's files, in rising order of precedence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,16 +47,39 @@ pub enum Given {
 
 pub type GivenValues = BTreeMap<Arc<str>, Given>;
 
-/// Takes in a `*.vars.hcl` file.
+/// A file of values: its name as it is shown, and its text.
+pub struct ValuesFile<'f> {
+    pub file: FileId,
+    pub name: &'f str,
+    pub text: &'f str,
+}
+
+/// Takes in a `*.vars.hcl` or `*.vars.json` file. Where it does not parse, the place is told and the line is not shown: it may
+/// hold a secret.
 pub fn add_file(
-    file: FileId,
-    text: &str,
+    read: &ValuesFile<'_>,
     given: &mut GivenValues,
+    map: &SourceMap,
     report: &Report,
 ) -> Vec<(Arc<str>, Span)> {
     let mut mistakes = Vec::new();
-    let body: Body = parse_file(file, text, &mut mistakes);
-    mistakes.into_iter().for_each(|d| report.push(d));
+    let body: Body = if is_json(read.name) {
+        parse_json_values(read.file, read.text, &mut mistakes)
+    } else {
+        parse_file(read.file, read.text, &mut mistakes)
+    };
+    for d in mistakes {
+        let place = d
+            .primary
+            .as_ref()
+            .map_or_else(|| read.name.to_owned(), |l| map.place(l.span));
+        let text = format!("{place}: this does not parse as a value of a variable");
+        report.push(
+            Diagnostic::error(d.code, text)
+                .note("the line is not shown, because values may be secret")
+                .help("write name = value, a text in quotes"),
+        );
+    }
     for block in &body.blocks {
         report.push(
             Diagnostic::error(
@@ -87,6 +111,12 @@ pub fn undeclared<'n>(
         Some(help) => d.help(help),
         None => d.help(format!("declare it: variable \"{name}\" {{ }}")),
     }
+}
+
+pub fn is_json(name: &str) -> bool {
+    std::path::Path::new(name)
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("json"))
 }
 
 const ATTRIBUTES: [&str; 5] = ["type", "default", "sensitive", "nullable", "description"];

@@ -5,6 +5,7 @@ mod expressions;
 mod fleet;
 mod heredocs;
 mod hostile;
+mod json;
 mod layout;
 mod mistakes;
 mod modules;

@@ -1,15 +1,6 @@
 //! The JSON form of the language, for programs that write configuration. Takes the text of a file; gives the same tree as the
 //! native form: a property is an attribute or blocks, as [`shape`] says; a string is a template; `"//"` is a comment.
 
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "what loads a directory decides which files are JSON"
-    )
-)]
-
 mod body;
 mod read;
 mod shape;
