@@ -439,6 +439,21 @@ fn a_document_has_an_outline() {
 }
 
 #[test]
+fn the_json_form_has_its_mistakes_told_and_nothing_else() {
+    let mut editor = Editor::open(&[("main.hcl", MAIN)]);
+    let text = "{\n  \"locals\": { \"a\": \"${nope}\" }\n}\n";
+    editor.did_open("made.bmctl.json", text);
+    let found = editor.diagnostics("made.bmctl.json");
+    assert_eq!(found[0]["code"], "E0401", "{found:?}");
+    assert_eq!(
+        found[0]["range"]["start"],
+        json!({ "line": 1, "character": 22 })
+    );
+    let params = json!({ "textDocument": { "uri": editor.uri("made.bmctl.json") }, "position": { "line": 0, "character": 0 } });
+    assert!(editor.ask("textDocument/completion", params).is_null());
+}
+
+#[test]
 fn a_document_is_laid_out() {
     let mut editor = Editor::open(&[]);
     editor.did_open("main.hcl", "locals {\n  a = 1\n  long   = 2\n}\n");

@@ -113,6 +113,11 @@ impl Server {
                 "the server is shut down".to_owned(),
             ));
         }
+        let uri = params.get("textDocument").and_then(|d| d.get("uri"));
+        let path = uri.and_then(Value::as_str).map(Path::new);
+        if path.is_some_and(|p| !is_native(p)) {
+            return Ok(Value::Null);
+        }
         match method.as_str() {
             "initialize" => self.initialize(parsed(params)?),
             "shutdown" => {
@@ -298,10 +303,9 @@ impl Server {
 
     fn document(&self, uri: &Uri) -> Result<(PathBuf, &Text), Refused> {
         let path = uri::to_path(uri);
-        let native = path.filter(|p| is_native(p));
-        let found = native.and_then(|p| self.documents.get(&p).map(|text| (p.clone(), text)));
+        let found = path.and_then(|p| self.documents.get(&p).map(|text| (p.clone(), text)));
         found.ok_or_else(|| {
-            let why = format!("{} is not open, or no HCL", uri.as_str());
+            let why = format!("{} is not open", uri.as_str());
             Refused(ErrorCode::InvalidParams, why)
         })
     }
