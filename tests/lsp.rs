@@ -274,6 +274,11 @@ fn completion_knows_the_place() {
         &[],
     );
     has(&editor.labels("output \"o\" {\n  # |\n}"), &[], &["value"]);
+    has(
+        &editor.labels("flavor \"f\" {\n  lifecycle {\n    ignore_changes = [|]\n"),
+        &["all", "cpus"],
+        &["mac", "upper"],
+    );
     let address = "instance \"i\" {\n  dynamic \"address\" {\n    content {\n      |\n";
     has(&editor.labels(address), &["network", "ip"], &["flavor"]);
     let node = editor.at_mark("textDocument/completion", "new.hcl", "node|");
@@ -434,6 +439,21 @@ fn a_document_has_an_outline() {
 }
 
 #[test]
+fn the_json_form_has_its_mistakes_told_and_nothing_else() {
+    let mut editor = Editor::open(&[("main.hcl", MAIN)]);
+    let text = "{\n  \"locals\": { \"a\": \"${nope}\" }\n}\n";
+    editor.did_open("made.bmctl.json", text);
+    let found = editor.diagnostics("made.bmctl.json");
+    assert_eq!(found[0]["code"], "E0401", "{found:?}");
+    assert_eq!(
+        found[0]["range"]["start"],
+        json!({ "line": 1, "character": 22 })
+    );
+    let params = json!({ "textDocument": { "uri": editor.uri("made.bmctl.json") }, "position": { "line": 0, "character": 0 } });
+    assert!(editor.ask("textDocument/completion", params).is_null());
+}
+
+#[test]
 fn a_document_is_laid_out() {
     let mut editor = Editor::open(&[]);
     editor.did_open("main.hcl", "locals {\n  a = 1\n  long   = 2\n}\n");
@@ -453,6 +473,17 @@ fn modules_are_looked_into() {
     let mut editor = Editor::open(&[("main.hcl", "module \"m\" {\n  source = \"./m\"\n}\n")]);
     std::fs::create_dir(editor.path("m")).unwrap();
     std::fs::write(editor.path("m/main.hcl"), "").unwrap();
+    std::fs::write(
+        editor.path("m/ends.hcl"),
+        "variable \"size\" {}\noutput \"names\" { value = 1 }\n",
+    )
+    .unwrap();
+    let call = "module \"m\" {\n  source = \"./m\"\n  |\n}\n";
+    has(&editor.labels(call), &["size", "for_each"], &["names"]);
+    let result = "module \"m\" { source = \"./m\" }\nlocals {\n  a = module.m.|\n}";
+    has(&editor.labels(result), &["names"], &["size"]);
+    let document = json!({ "textDocument": { "uri": editor.uri("new.hcl") } });
+    editor.tell("textDocument/didClose", document);
     editor.did_open("m/main.hcl", "locals {\n  a = nope\n}\n");
     editor.did_open("main.hcl", "module \"m\" {\n  source = \"./m\"\n}\n");
     let found = editor.diagnostics("m/main.hcl");

@@ -26,7 +26,11 @@ pub fn complete(
         At::Name(_) if cursor.blocks.is_empty() => {
             schema::blocks().map(|b| block_item(b, snippets)).collect()
         }
-        At::Name(_) => here.map(|b| body(b, cursor, snippets)).unwrap_or_default(),
+        At::Name(_) => {
+            let mut out = here.map_or_else(Vec::new, |b| body(b, cursor, snippets));
+            out.extend(arguments(cursor, folder));
+            out
+        }
         At::Value(value) => {
             let attribute = here.and_then(|b| b.attribute(value.attribute));
             in_value(value, attribute, cursor, folder)
@@ -62,7 +66,7 @@ fn block_item(block: &BlockSchema, snippets: Snippets) -> CompletionItem {
 
 /// Attributes and blocks that are not there yet; what is required comes first.
 fn body(block: &BlockSchema, cursor: &Cursor<'_>, snippets: Snippets) -> Vec<CompletionItem> {
-    let absent = |name: &str| !cursor.siblings.contains(&name);
+    let absent = |name: &str| !cursor.has(name);
     let attributes = block.all_attributes().filter(|a| absent(a.name)).map(|a| {
         let mut out = item(
             a.name,
@@ -87,6 +91,30 @@ fn body(block: &BlockSchema, cursor: &Cursor<'_>, snippets: Snippets) -> Vec<Com
     attributes.chain(blocks).collect()
 }
 
+/// The variables of the module that a `module` block calls.
+fn arguments(cursor: &Cursor<'_>, folder: &Folder<'_>) -> Vec<CompletionItem> {
+    let [("module", _)] = cursor.blocks.as_slice() else {
+        return Vec::new();
+    };
+    let source = cursor.siblings.iter().find(|(name, _)| *name == "source");
+    let Some(dir) = source.and_then(|(_, source)| local_dir(source)) else {
+        return Vec::new();
+    };
+    let absent = named(folder, dir, "var").filter(|n| !cursor.has(n));
+    let items = absent.map(|n| CompletionItem {
+        insert_text: Some(format!("{n} = ")),
+        ..item(&n, CompletionItemKind::FIELD, "variable of the module", "")
+    });
+    items.collect()
+}
+
+/// The directory of a source that is one, relative to the module that names it.
+fn local_dir(source: &str) -> Option<&str> {
+    source
+        .strip_prefix("./")
+        .or(source.starts_with("../").then_some(source))
+}
+
 fn words_of(attribute: Option<&AttributeSchema>) -> &'static [&'static str] {
     match attribute.map(|a| a.takes) {
         Some(Takes::Words(words)) => words,
@@ -108,12 +136,15 @@ fn in_value(
     if let Some((before, _)) = value.typed.rsplit_once('.') {
         return after_dot(before, folder);
     }
+    if let Some(Takes::Attributes) = attribute.map(|a| a.takes) {
+        return attributes_around(cursor);
+    }
     let mut out: Vec<CompletionItem> = words_of(attribute)
         .iter()
         .map(|w| word(&format!("\"{w}\"")))
         .collect();
     if let Some(Takes::Reference(kind)) = attribute.map(|a| a.takes) {
-        out.extend(named(folder, kind.as_str()).map(|n| {
+        out.extend(named(folder, ".", kind.as_str()).map(|n| {
             let mut one = item(
                 &format!("{kind}.{n}"),
                 CompletionItemKind::REFERENCE,
@@ -125,11 +156,10 @@ fn in_value(
         }));
     }
     out.extend(["true", "false", "null"].map(|w| item(w, CompletionItemKind::KEYWORD, "", "")));
-    let in_block = |name: &str| cursor.siblings.contains(&name);
     let roots = ["var", "local", "module", "path"].into_iter();
     let roots = roots.chain(Kind::ALL.map(Kind::as_str));
-    let roots = roots.chain(in_block("for_each").then_some("each"));
-    let roots = roots.chain(in_block("count").then_some("count"));
+    let roots = roots.chain(cursor.has("for_each").then_some("each"));
+    let roots = roots.chain(cursor.has("count").then_some("count"));
     out.extend(roots.map(|r| item(r, CompletionItemKind::MODULE, "", "")));
     out.extend(
         crate::config::functions().map(|[name, signature, doc, example, result]| {
@@ -140,10 +170,21 @@ fn in_value(
     out
 }
 
+/// For `ignore_changes`: the attributes of the resource, and `all`.
+fn attributes_around(cursor: &Cursor<'_>) -> Vec<CompletionItem> {
+    let around = cursor.blocks.get(..cursor.blocks.len().saturating_sub(1));
+    let block = around.and_then(schema_of);
+    let names = block.into_iter().flat_map(|b| b.attributes).map(|a| a.name);
+    let names = names.chain(["all"]);
+    names
+        .map(|n| item(n, CompletionItemKind::FIELD, "", ""))
+        .collect()
+}
+
 /// The names declared under a root such as `local`.
-fn named(folder: &Folder<'_>, root: &str) -> impl Iterator<Item = String> {
+fn named(folder: &Folder<'_>, dir: &str, root: &str) -> impl Iterator<Item = String> {
     let prefix = format!("{root}.");
-    let all = declared(folder).into_keys();
+    let all = declared(folder, dir).into_keys();
     all.filter_map(move |n| n.strip_prefix(&prefix).map(str::to_owned))
 }
 
@@ -156,9 +197,19 @@ fn after_dot(before: &str, folder: &Folder<'_>) -> Vec<CompletionItem> {
         _ => {}
     }
     if !before.contains(['.', '[']) {
-        return named(folder, before)
+        return named(folder, ".", before)
             .map(|n| item(&n, CompletionItemKind::VARIABLE, before, ""))
             .collect();
+    }
+    if let Some(call) = before.strip_prefix("module.") {
+        let call = call.split('[').next().unwrap_or(call);
+        let source = declared(folder, ".")
+            .remove(&format!("module.{call}"))
+            .map(|d| d.source);
+        let dir = source.as_deref().and_then(local_dir);
+        return dir
+            .map(|dir| named(folder, dir, "output").map(|n| field(&n)).collect())
+            .unwrap_or_default();
     }
     // `node.rack.` and `node.rack["a"].` have the attributes of a node; deeper ones are values nobody knows here.
     let mut names = before.split('.').map(|n| n.split('[').next().unwrap_or(n));

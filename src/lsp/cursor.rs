@@ -11,8 +11,8 @@ use crate::config::schema::{self, BlockSchema};
 pub struct Cursor<'t> {
     /// The blocks around the place, outermost first: kind and labels, without quotes.
     pub blocks: Vec<(&'t str, Vec<&'t str>)>,
-    /// The names that the innermost block has already.
-    pub siblings: Vec<&'t str>,
+    /// What the innermost block has already: names, and the texts of values.
+    pub siblings: Vec<(&'t str, &'t str)>,
     pub at: At<'t>,
 }
 
@@ -89,8 +89,28 @@ pub fn cursor(text: &str, at: usize) -> Cursor<'_> {
     let siblings = level.iter().filter(|i| here != Some(i));
     Cursor {
         blocks,
-        siblings: siblings.map(|i| part(&i.name)).collect(),
+        siblings: siblings
+            .map(|i| (part(&i.name), value_of(i, text)))
+            .collect(),
         at: place,
+    }
+}
+
+impl Cursor<'_> {
+    pub fn has(&self, name: &str) -> bool {
+        self.siblings.iter().any(|(n, _)| *n == name)
+    }
+}
+
+/// The text of an attribute's value, without quotes; empty for a block.
+pub fn value_of<'t>(item: &Item, text: &'t str) -> &'t str {
+    match &item.content {
+        Content::Value(value) => text
+            .get(value.clone())
+            .unwrap_or_default()
+            .trim()
+            .trim_matches('"'),
+        Content::Body(..) | Content::Nothing => "",
     }
 }
 

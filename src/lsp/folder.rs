@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::outline::{Content, outline};
+use super::cursor::value_of;
+use super::outline::{Content, Item, outline};
 use crate::config::{SourceError, Sources};
 use crate::ids::Kind;
 
@@ -65,49 +66,75 @@ impl Sources for Folder<'_> {
 pub struct Declared {
     pub file: String,
     pub name: Range<usize>,
+    /// Where a module comes from; empty for everything else.
+    pub source: String,
 }
 
-/// Everything that can be referred to, as it is written in a reference: `local.x`, `node.rack`.
-pub fn declared(folder: &Folder<'_>) -> BTreeMap<String, Declared> {
+/// Everything that can be referred to in a directory, as it is written in a reference: `local.x`, `node.rack`; outputs, which
+/// a caller refers to, as `output.x`.
+pub fn declared(folder: &Folder<'_>, dir: &str) -> BTreeMap<String, Declared> {
     let mut out = BTreeMap::new();
-    let names = folder.list(".").unwrap_or_default();
-    for file in names
+    let names = folder.list(dir).unwrap_or_default();
+    let files = names
         .iter()
-        .filter(|n| n.ends_with(".hcl") && !n.ends_with(".vars.hcl"))
-    {
+        .filter(|n| n.ends_with(".hcl") && !n.ends_with(".vars.hcl"));
+    for name in files {
+        let file = match dir {
+            "." => name.clone(),
+            dir => format!("{dir}/{name}"),
+        };
         let text = folder
-            .read(file)
+            .read(&file)
             .ok()
             .and_then(|b| String::from_utf8(b).ok());
         let Some(text) = text else { continue };
         for item in outline(&text) {
-            let part = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default();
-            let mut add = |written: String, name: &Range<usize>| {
+            for (written, name, source) in references(&item, &text) {
                 let place = Declared {
                     file: file.clone(),
-                    name: name.clone(),
+                    name,
+                    source,
                 };
                 out.entry(written).or_insert(place);
-            };
-            let kind = part(&item.name);
-            match (kind, item.labels.first(), &item.content) {
-                ("locals", _, Content::Body(_, items)) => {
-                    for inner in items {
-                        add(format!("local.{}", part(&inner.name)), &inner.name);
-                    }
-                }
-                (_, Some(label), _) => {
-                    let root = match kind {
-                        "variable" => "var",
-                        "module" => "module",
-                        kind if kind.parse::<Kind>().is_ok() => kind,
-                        _ => continue,
-                    };
-                    add(format!("{root}.{}", part(label).trim_matches('"')), label);
-                }
-                _ => {}
             }
         }
     }
     out
+}
+
+/// What a block declares: the reference, the name's place, and where a module comes from.
+fn references(item: &Item, text: &str) -> Vec<(String, Range<usize>, String)> {
+    let part = |range: &Range<usize>| text.get(range.clone()).unwrap_or_default();
+    let kind = part(&item.name);
+    let inner: &[Item] = match &item.content {
+        Content::Body(_, items) => items,
+        Content::Value(_) | Content::Nothing => &[],
+    };
+    if kind == "locals" {
+        let all = inner.iter().map(|i| {
+            (
+                format!("local.{}", part(&i.name)),
+                i.name.clone(),
+                String::new(),
+            )
+        });
+        return all.collect();
+    }
+    let root = match kind {
+        "variable" => "var",
+        "module" | "output" => kind,
+        kind if kind.parse::<Kind>().is_ok() => kind,
+        _ => return Vec::new(),
+    };
+    let Some(label) = item.labels.first() else {
+        return Vec::new();
+    };
+    let source = inner
+        .iter()
+        .find(|i| kind == "module" && part(&i.name) == "source");
+    let source = source
+        .map(|i| value_of(i, text).to_owned())
+        .unwrap_or_default();
+    let written = format!("{root}.{}", part(label).trim_matches('"'));
+    vec![(written, label.clone(), source)]
 }

@@ -113,6 +113,11 @@ impl Server {
                 "the server is shut down".to_owned(),
             ));
         }
+        let uri = params.get("textDocument").and_then(|d| d.get("uri"));
+        let path = uri.and_then(Value::as_str).map(Path::new);
+        if path.is_some_and(|p| !is_native(p)) {
+            return Ok(Value::Null);
+        }
         match method.as_str() {
             "initialize" => self.initialize(parsed(params)?),
             "shutdown" => {
@@ -234,7 +239,7 @@ impl Server {
     fn at_once(&mut self, path: &Path) -> Option<Vec<Message>> {
         let text = self.documents.get(path)?.as_str();
         let (dir, name) = (path.parent()?, path.file_name()?.to_str()?);
-        if text.len() > AT_ONCE_BYTES_MAX {
+        if text.len() > AT_ONCE_BYTES_MAX || !is_native(path) {
             return None;
         }
         let found = check::syntax(dir, name, text);
@@ -358,12 +363,17 @@ fn definition(place: &Place<'_>) -> Option<GotoDefinitionResponse> {
     };
     let mut names = value.whole.split(['.', '[']);
     let wanted = format!("{}.{}", names.next()?, names.next()?);
-    let found = declared(place.folder).remove(&wanted)?;
+    let found = declared(place.folder, ".").remove(&wanted)?;
     let bytes = place.folder.read(&found.file).ok()?;
     let target = Text::new(String::from_utf8(bytes).ok()?);
     let uri = uri::from_path(&place.dir.join(&found.file))?;
     let location = Location::new(uri, target.range(found.name));
     Some(GotoDefinitionResponse::Scalar(location))
+}
+
+/// The JSON form has editors of its own, which the JSON Schemas serve; its mistakes come with those of the directory.
+fn is_native(path: &Path) -> bool {
+    path.extension().is_none_or(|e| e != "json")
 }
 
 fn parsed<T: DeserializeOwned>(params: Value) -> Result<T, Refused> {
@@ -383,4 +393,32 @@ pub fn refusal(why: &str) -> Vec<u8> {
     let body = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": ErrorCode::ParseError as i32, "message": why } });
     let body = body.to_string();
     format!("Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::MemorySources;
+
+    /// Every place of a text, whole and cut off there, has an answer and no panic.
+    #[test]
+    fn any_place_of_any_beginning_is_answered() {
+        let whole = include_str!("../config/testdata/design.hcl");
+        let sources = MemorySources::default().file("main.hcl", whole);
+        let folder = Folder {
+            disk: &sources,
+            open: BTreeMap::new(),
+        };
+        let mut offered = 0;
+        for (at, _) in whole.char_indices() {
+            let beginning = whole.get(..at).unwrap_or_default();
+            for text in [whole, beginning] {
+                let here = cursor(text, at);
+                offered += usize::from(!matches!(here.at, At::Elsewhere));
+                complete::complete(&here, &folder, Snippets::Yes);
+            }
+            symbols::symbols(&Text::new(beginning.to_owned()));
+        }
+        assert!(offered > 1000, "{offered}");
+    }
 }

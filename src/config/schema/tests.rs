@@ -10,7 +10,9 @@ use crate::config::codes;
 use crate::config::console::Console;
 use crate::config::show::show;
 use crate::config::sources::MemorySources;
+use crate::config::syntax::json::{Property, parse_json, property};
 use crate::config::value::{Data, Entries, Value};
+use crate::diag::SourceMap;
 use crate::ids::Kind;
 
 /// One resource of every kind.
@@ -258,6 +260,50 @@ fn words_are_those_of_the_decoder() {
     }
 }
 
+/// The JSON form takes for blocks, expressions and attributes what the table has as such.
+#[test]
+fn the_json_form_knows_what_is_a_block() {
+    fn below(block: &BlockSchema, around: &mut Vec<&'static str>, wrong: &mut Vec<String>) {
+        around.push(block.name);
+        for attribute in block.all_attributes() {
+            let expected = match attribute.takes {
+                Takes::Type | Takes::Address | Takes::Resources | Takes::Attributes => {
+                    Property::Expression
+                }
+                _ => Property::Attribute,
+            };
+            let found = property(around, attribute.name);
+            if found != expected {
+                wrong.push(format!("{around:?} {}: {found:?}", attribute.name));
+            }
+        }
+        for nested in block.all_blocks() {
+            let found = property(around, nested.block.name);
+            let labels = nested.block.labels.len();
+            if found != (Property::Block { labels }) {
+                wrong.push(format!("{around:?} {}: {found:?}", nested.block.name));
+            }
+            below(nested.block, around, wrong);
+        }
+        around.pop();
+    }
+    let mut wrong = Vec::new();
+    for block in blocks() {
+        let labels = block.labels.len();
+        assert_eq!(property(&[], block.name), Property::Block { labels });
+        below(block, &mut Vec::new(), &mut wrong);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What the JSON Schema takes is read without a mistake of syntax.
+fn read_as_json(text: &str) -> Vec<String> {
+    let file = SourceMap::default().add("main.bmctl.json", text);
+    let mut mistakes = Vec::new();
+    parse_json(file, text, &property, &mut mistakes);
+    mistakes.into_iter().map(|d| d.message).collect()
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
@@ -373,6 +419,8 @@ fn the_schema_of_a_file_takes_what_is_right() {
     ] {
         let told: Vec<String> = all.iter_errors(&right).map(|e| e.to_string()).collect();
         assert!(told.is_empty(), "{right:#}\n{told:?}");
+        let read = read_as_json(&right.to_string());
+        assert!(read.is_empty(), "{right:#}\n{read:?}");
     }
 }
 

@@ -43,6 +43,7 @@ pub fn property(around: &[&str], name: &str) -> Property {
         }
         ([kind, ..], "dynamic") if in_resource(kind) => block(1),
         ([.., "dynamic"], "content") => block(0),
+        ([.., "dynamic"], "iterator") => Property::Expression,
         ([_], "depends_on") => Property::Expression,
         _ => Property::Attribute,
     }
