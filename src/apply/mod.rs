@@ -477,6 +477,8 @@ pub async fn simulate(
         given_back: BTreeSet::new(),
     };
     let mut schedule = Schedule::new(run.plan);
+    // Its tasks are polled within one poll of this function: with tokio's budget for one poll, they would wake themselves for
+    // ever once it is spent.
     let mut executor = crate::drivers::sim::Executor::new(world.clone());
     let mut actions = schedule.begin();
     loop {
@@ -489,12 +491,12 @@ pub async fn simulate(
                     journal.started(step, report).await?;
                     let (step, drivers) = (step.clone(), run.drivers.clone());
                     let returns = borrowed.by(&step).cloned();
-                    executor.add(Box::pin(async move {
+                    executor.add(Box::pin(tokio::task::unconstrained(async move {
                         let done =
                             perform::perform(&step, returns.as_ref(), &drivers, &|_, _, _| {})
                                 .await;
                         (step.id, done)
-                    }));
+                    })));
                 }
                 Action::End(id, outcome) => journal.ended(id, outcome, report),
             }
@@ -515,9 +517,9 @@ pub async fn simulate(
     let mut returning = crate::drivers::sim::Executor::new(world.clone());
     for loan in borrowed.left_open(&journal.ended_well, &journal.given_back) {
         let (start, returns, drivers) = (loan.start, loan.returns.clone(), run.drivers.clone());
-        returning.add(Box::pin(async move {
+        returning.add(Box::pin(tokio::task::unconstrained(async move {
             (start, perform::give_back(&returns, &drivers).await.err())
-        }));
+        })));
     }
     while let Some((start, trouble)) = returning.run_to_next() {
         journal.returned(start, trouble, report).await?;
