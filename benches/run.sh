@@ -15,6 +15,7 @@ echo "Measured by \`make bench\` on $machine. Machines of the rack are emulated 
 echo >>"$figures"
 echo '```text' >>"$figures"
 part "plan: one node, one NIC and one instance each" benches/plan.sh 1000
+part "the language: read, evaluate, decode and check, best of three; terraform plans the same shapes with terraform_data" benches/language.sh
 part "apply on the virtual rack, by step" benches/apply.sh
 part "256 MiB of random bytes to a tgt target on loopback: qemu-img convert -n -W -m 16, bmctl, bmctl with its verification" benches/write.sh
 echo '```' >>"$figures"
