@@ -3,8 +3,9 @@
 use super::eval::{BUDGET, EnvId, Scope, Stop, World, eval};
 use super::functions;
 use super::load::{Opened, open_within};
-use super::show::{show, show_output, type_json};
+use super::show::{show, show_output, show_type, type_json};
 use super::sources::Sources;
+use super::syntax::ast::ExprKind;
 use super::syntax::parse_expression;
 use super::types::Type;
 use super::value::Value;
@@ -49,8 +50,21 @@ impl<'s> Console<'s> {
         (console, diagnostics)
     }
 
-    /// The expression's value, printed; or why it has none, with places in [`Console::files`].
+    /// The expression's value, printed; or why it has none, with places in [`Console::files`]. `type(value)` as a whole prints a
+    /// type, which is no value.
     pub fn evaluate(&self, text: &str) -> Result<String, Diagnostics> {
+        let asked = text
+            .trim()
+            .strip_prefix("type(")
+            .and_then(|rest| rest.strip_suffix(')'));
+        // Only when the bracket that opened is the one at the end.
+        let file = SourceMap::default().add("expression", text);
+        let asked = asked.filter(|_| {
+            matches!(parse_expression(file, text).map(|e| e.kind), Ok(ExprKind::Call(call)) if call.args.len() == 1)
+        });
+        if let Some(inner) = asked {
+            return self.value(inner).map(|value| show_type(&Type::of(&value)));
+        }
         self.value(text).map(|value| show(&value))
     }
 
@@ -169,6 +183,33 @@ mod tests {
             assert!(console.is_sensitive(text), "{text}");
         }
         assert!(!console.is_sensitive("1 + 1"));
+    }
+
+    #[test]
+    fn types_are_printed() {
+        let sources = MemorySources::default();
+        let (console, _) = Console::open(".", &[], &sources);
+        for (text, expected) in [
+            ("type(1)", "number"),
+            ("type(null)", "dynamic"),
+            ("type([])", "tuple([])"),
+            ("type(tolist([]))", "list(dynamic)"),
+            ("type(tolist([\"a\"]))", "list(string)"),
+            ("type([1, \"a\"])", "tuple([\n    number,\n    string,\n])"),
+            (
+                "type({ a = 1, b = { c = true } })",
+                "object({\n    a: number,\n    b: object({\n        c: bool,\n    }),\n})",
+            ),
+            (
+                "type(tomap({ a = [1] }))",
+                "map(\n    tuple([\n        number,\n    ]),\n)",
+            ),
+        ] {
+            assert_eq!(console.evaluate(text).unwrap(), expected, "{text}");
+        }
+        for wrong in ["[type(1)]", "type(1) == type(1)", "type(1, 2)"] {
+            assert!(console.evaluate(wrong).is_err(), "{wrong}");
+        }
     }
 
     /// One expression that is too much does not end the session.

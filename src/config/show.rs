@@ -225,6 +225,71 @@ fn is_printable(c: char) -> bool {
     }
 }
 
+/// A type as Terraform's console prints it; the type of nothing is `dynamic`.
+pub fn show_type(of: &Type) -> String {
+    let mut out = String::new();
+    write_type(of, 0, &mut out);
+    out
+}
+
+fn write_type(of: &Type, depth: usize, out: &mut String) {
+    let element = |name: &str, inner: &Type, out: &mut String| {
+        let is_plain = matches!(
+            inner,
+            Type::Any | Type::Bool | Type::Number | Type::String | Type::Resource(_)
+        );
+        if is_plain {
+            out.push_str(name);
+            out.push('(');
+            write_type(inner, depth, out);
+            out.push(')');
+        } else {
+            out.push_str(name);
+            out.push_str("(\n");
+            type_line("", inner, depth, out);
+            indent(depth, out);
+            out.push(')');
+        }
+    };
+    match of {
+        Type::Any => out.push_str("dynamic"),
+        Type::Bool => out.push_str("bool"),
+        Type::Number => out.push_str("number"),
+        Type::String => out.push_str("string"),
+        Type::List(inner) => element("list", inner, out),
+        Type::Set(inner) => element("set", inner, out),
+        Type::Map(inner) => element("map", inner, out),
+        Type::Tuple(types) if types.is_empty() => out.push_str("tuple([])"),
+        Type::Object(fields) if fields.is_empty() => out.push_str("object({})"),
+        Type::Tuple(types) => {
+            out.push_str("tuple([\n");
+            types.iter().for_each(|t| type_line("", t, depth, out));
+            indent(depth, out);
+            out.push_str("])");
+        }
+        Type::Object(fields) => {
+            out.push_str("object({\n");
+            for (name, field) in fields {
+                type_line(&format!("{name}: "), &field.of, depth, out);
+            }
+            indent(depth, out);
+            out.push_str("})");
+        }
+        Type::Resource(kind) => out.push_str(kind.as_str()),
+    }
+}
+
+fn type_line(before: &str, of: &Type, depth: usize, out: &mut String) {
+    indent(depth + 1, out);
+    out.push_str(before);
+    write_type(of, depth + 1, out);
+    out.push_str(",\n");
+}
+
+fn indent(depth: usize, out: &mut String) {
+    out.extend(std::iter::repeat_n("    ", depth));
+}
+
 #[cfg(test)]
 mod tests {
     use super::show;

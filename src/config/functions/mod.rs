@@ -131,6 +131,7 @@ pub fn call(call: &Call, span: Span, scope: &Scope<'_>) -> Evaluated {
         let text = format!("there is no function `{}`", call.name);
         let d = Diagnostic::error(codes::UNKNOWN_FUNCTION, text).at(call.name_span, "not known");
         return Err(match did_you_mean(&call.name, table().keys().copied()) {
+            _ if name == "type" => d.help("type(value) is for `bmctl console`, as a whole line"),
             Some(help) => d.help(help),
             None => d.help("docs/language.md lists all functions"),
         }

@@ -47,6 +47,15 @@ pub const TABLE: &[Function] = &[
     )
     .keeps_marks(),
     row(
+        "ephemeralasnull",
+        "ephemeralasnull(value)",
+        "The value: there are no ephemeral ones, which it would turn into null.",
+        ["ephemeralasnull(1)", "1"],
+        &[Nullable],
+        |a| Ok(a.value(0).clone()),
+    )
+    .keeps_marks(),
+    row(
         "nonsensitive",
         "nonsensitive(value)",
         "The value, allowed to be shown.",
