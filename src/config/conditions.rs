@@ -2,6 +2,7 @@
 
 use super::codes;
 use super::eval::{Scope, Stop, eval, truth};
+use super::involved::{add_values, with_values};
 use super::report::Report;
 use super::suggest::did_you_mean;
 use super::syntax::ast::Block;
@@ -37,14 +38,18 @@ impl Condition<'_> {
             .and_then(|v| truth(&v, condition.value.span, "the condition"));
         match result {
             Ok(true) => {}
-            Err(stop) => report.stop(stop, Some(format!("in {}", self.subject))),
+            Err(stop) => {
+                let stop = with_values(stop, &condition.value, scope);
+                report.stop(stop, Some(format!("in {}", self.subject)));
+            }
             Ok(false) => match eval(&message.value, scope) {
                 Ok(text) => {
                     let text = match text.as_str() {
                         Some(plain) if !text.contains_sensitive() => plain.to_owned(),
                         _ => "the message is sensitive".to_owned(),
                     };
-                    report.push(self.broken(&text, condition.value.span));
+                    let d = self.broken(&text, condition.value.span);
+                    report.push(add_values(d, &condition.value, scope));
                 }
                 Err(Stop::Reported) => {}
                 Err(stop) => report.stop(stop, None),

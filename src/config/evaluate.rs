@@ -7,6 +7,7 @@ use super::codes;
 use super::conditions::Condition;
 use super::depends::Depends;
 use super::eval::{EnvId, Scope, Slot, World, eval};
+use super::involved::with_values;
 use super::modules::{Lock, ModuleId, Tree};
 use super::moves;
 use super::order::{Item, Unit, order};
@@ -142,7 +143,9 @@ impl Evaluation<'_> {
             Some(attribute) => match eval(&attribute.value, &Scope::calling(world, caller)) {
                 Ok(value) => Some(Given::Value(value, attribute.value.span)),
                 Err(stop) => {
-                    self.report.stop(stop, None);
+                    let scope = Scope::calling(world, caller);
+                    self.report
+                        .stop(with_values(stop, &attribute.value, &scope), None);
                     return None;
                 }
             },
@@ -161,8 +164,13 @@ impl Evaluation<'_> {
 
     fn local(&self, module: ModuleId, name: &Arc<str>, env: EnvId, world: &World<'_>) -> Slot {
         let attribute = self.tree.module(module).declared.locals.get(name)?;
-        let value = eval(&attribute.value, &Scope::of(world, env));
-        value.map_err(|stop| self.report.stop(stop, None)).ok()
+        let scope = Scope::of(world, env);
+        let value = eval(&attribute.value, &scope);
+        let told = |stop| {
+            self.report
+                .stop(with_values(stop, &attribute.value, &scope), None)
+        };
+        value.map_err(told).ok()
     }
 
     /// An output of the root module is the fleet's; one of a called module is a value for its caller.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::codes;
 use super::convert::convert;
 use super::eval::{Scope, eval};
+use super::involved::with_values;
 use super::number::Number;
 use super::report::Report;
 use super::syntax::ast::Block;
@@ -44,7 +45,7 @@ pub fn instances(block: &Block, scope: &Scope<'_>, report: &Report) -> Option<In
     };
     let span = attribute.value.span;
     let value = eval(&attribute.value, scope)
-        .map_err(|stop| report.stop(stop, None))
+        .map_err(|stop| report.stop(with_values(stop, &attribute.value, scope), None))
         .ok()?;
     if value.sensitive {
         report.push(

@@ -4,6 +4,7 @@ use super::codes;
 use super::conditions::Condition;
 use super::decode::Reader;
 use super::eval::{Scope, eval};
+use super::involved::with_values;
 use super::report::Report;
 use super::syntax::ast::Block;
 use super::value::{Data, Value};
@@ -89,6 +90,7 @@ pub fn read(
             Some((value.marked(sensitive), output))
         }
         Err(stop) => {
+            let stop = with_values(stop, &attribute.value, scope);
             report.stop(stop, Some(format!("in {subject}")));
             None
         }

@@ -8,6 +8,7 @@ use super::field::{Field, Misfit};
 use crate::config::codes;
 use crate::config::convert::convert;
 use crate::config::eval::{Scope, eval, join};
+use crate::config::involved::with_values;
 use crate::config::report::Report;
 use crate::config::suggest::did_you_mean;
 use crate::config::syntax::ast::{Block, Body};
@@ -99,6 +100,7 @@ impl<'b> Reader<'b> {
             Ok(value) => Some(value),
             Err(stop) => {
                 self.failed = true;
+                let stop = with_values(stop, &attribute.value, self.scope);
                 self.report.stop(stop, Some(format!("in {}", self.subject)));
                 None
             }

@@ -257,3 +257,17 @@ fn a_report_looks_like_this() {
       = note: in flavor.small
     "#);
 }
+
+#[test]
+fn the_values_involved_are_told() {
+    check(
+        "variable \"v\" {\n  default   = \"hidden\"\n  sensitive = true\n}\nlocals {\n  rack = { a = { n = \"x\" } }\n  sum  = local.rack[\"a\"].n + 1 + var.v\n}\n",
+        &[c::OPERATION],
+        &["where local.rack[\"a\"].n is \"x\", var.v is a sensitive string"],
+    );
+    check(
+        "variable \"low\" {\n  default = 5\n}\nvariable \"high\" {\n  default = 3\n  validation {\n    condition     = var.high > var.low\n    error_message = \"too small\"\n  }\n}\n",
+        &[c::VALIDATION],
+        &["where var.high is 3, var.low is 5"],
+    );
+}
