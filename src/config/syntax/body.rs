@@ -94,6 +94,9 @@ impl Parser<'_> {
             self.next_item(&level, &mut filling);
         }
         filling.body.span = self.since(start);
+        // There may be a million of them.
+        filling.body.attributes.shrink_to_fit();
+        filling.body.blocks.shrink_to_fit();
         filling.body
     }
 
