@@ -1,6 +1,7 @@
 //! `bmctl fmt`
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use super::out::Out;
@@ -195,7 +196,7 @@ fn files(dir: &Path, path: &Path, recursive: bool) -> Result<Vec<PathBuf>, Failu
     Ok(found)
 }
 
-/// All of the new text, or all of the old one. A link stays a link, and the file keeps its mode.
+/// All of the new text, or all of the old one. A link stays a link, and the file keeps its owner and mode.
 fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let target = std::fs::canonicalize(path)?;
     let folder = target.parent().unwrap_or(Path::new("/"));
@@ -203,8 +204,11 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
         .prefix(".bmctl-fmt")
         .tempfile_in(folder)?;
     new.write_all(text.as_bytes())?;
-    let mode = std::fs::metadata(&target)?.permissions();
-    new.as_file().set_permissions(mode)?;
+    let (old, made) = (std::fs::metadata(&target)?, new.as_file().metadata()?);
+    if (old.uid(), old.gid()) != (made.uid(), made.gid()) {
+        fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
+    }
+    new.as_file().set_permissions(old.permissions())?;
     new.as_file().sync_all()?;
     new.persist(&target).map_err(|e| e.error)?;
     Ok(())

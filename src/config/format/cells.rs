@@ -6,19 +6,19 @@ use std::ops::Range;
 use super::tokens::Piece;
 use crate::config::syntax::token::Kind;
 
-#[derive(Debug, Default)]
-pub struct Line<'t> {
-    /// Those of a line, its newline last.
-    pub pieces: Vec<Piece<'t>>,
+/// Where a line and its cells begin and end among all tokens.
+#[derive(Debug)]
+pub struct Line {
+    pub all: Range<usize>,
     /// Where the `=` of an attribute stands whose whole value is on the line.
     assign: Option<usize>,
     /// Where a comment stands after something else.
     comment: Option<usize>,
 }
 
-impl Line<'_> {
+impl Line {
     pub fn lead(&self) -> Range<usize> {
-        0..self.assign.unwrap_or(self.before_comment())
+        self.all.start..self.assign.unwrap_or(self.before_comment())
     }
 
     pub fn assigned(&self) -> Range<usize> {
@@ -26,32 +26,30 @@ impl Line<'_> {
     }
 
     fn before_comment(&self) -> usize {
-        self.comment.unwrap_or(self.pieces.len())
-    }
-
-    fn columns(&self, range: Range<usize>) -> usize {
-        let pieces = self.pieces.get(range).unwrap_or_default();
-        pieces.iter().map(Piece::columns).sum()
+        self.comment.unwrap_or(self.all.end)
     }
 }
 
-pub fn lines(tokens: Vec<Piece<'_>>) -> Vec<Line<'_>> {
+pub fn lines(tokens: &[Piece<'_>]) -> Vec<Line> {
     let mut lines = Vec::new();
-    let mut line = Line::default();
-    for piece in tokens {
-        let ends = piece.kind == Kind::Newline;
-        line.pieces.push(piece);
-        if ends {
-            lines.push(std::mem::take(&mut line));
+    let mut start = 0;
+    for (i, piece) in tokens.iter().enumerate() {
+        if piece.kind == Kind::Newline {
+            lines.push(line(tokens, start..i + 1));
+            start = i + 1;
         }
     }
-    lines.push(line);
-    lines.iter_mut().for_each(find_cells);
+    lines.push(line(tokens, start..tokens.len()));
     lines
 }
 
-fn find_cells(line: &mut Line<'_>) {
-    let pieces = &line.pieces;
+fn line(tokens: &[Piece<'_>], all: Range<usize>) -> Line {
+    let mut line = Line {
+        all,
+        assign: None,
+        comment: None,
+    };
+    let pieces = tokens.get(line.all.clone()).unwrap_or_default();
     // A comment that goes to the end of its line, and is not the line.
     let content = pieces
         .iter()
@@ -61,49 +59,62 @@ fn find_cells(line: &mut Line<'_>) {
     let to_the_end =
         |p: &Piece<'_>| p.kind == Kind::Comment && (is_last || !p.text.starts_with("/*"));
     if content > 0 && pieces.get(content).is_some_and(to_the_end) {
-        line.comment = Some(content);
+        line.comment = Some(line.all.start + content);
     }
-    let lead = pieces.get(..line.before_comment()).unwrap_or_default();
+    let lead = tokens
+        .get(line.all.start..line.before_comment())
+        .unwrap_or_default();
     let equals = lead.iter().skip(1).position(|p| p.kind == Kind::Assign);
-    let Some(at) = equals.map(|n| n + 1) else {
-        return;
-    };
-    let value = lead.get(at..).unwrap_or_default();
-    let open: isize = value.iter().map(Piece::brackets).sum();
-    if open == 0 {
-        line.assign = Some(at);
+    if let Some(at) = equals.map(|n| n + 1) {
+        let value = lead.get(at..).unwrap_or_default();
+        let open: isize = value.iter().map(Piece::brackets).sum();
+        if open == 0 {
+            line.assign = Some(line.all.start + at);
+        }
     }
+    line
 }
 
-pub fn align(lines: &mut [Line<'_>]) {
-    let lead = |line: &Line<'_>| line.columns(line.lead());
-    chains(lines, |line| line.assign, lead);
-    let both = |line: &Line<'_>| line.columns(0..line.before_comment());
-    chains(lines, |line| line.comment, both);
+/// Blanks that may be put before cells: one line of a million columns would push a million lines as far. Where they are used up,
+/// one blank stands before a cell.
+const PADDING_MAX: usize = 64 * 1024 * 1024;
+
+pub fn align(tokens: &mut [Piece<'_>], lines: &[Line]) {
+    chains(tokens, lines, |line| line.assign);
+    chains(tokens, lines, |line| line.comment);
 }
 
 /// Neighbouring lines that have a cell get it into one column, a blank behind the longest of what stands before it.
-fn chains<'t>(
-    lines: &mut [Line<'t>],
-    cell: impl Fn(&Line<'t>) -> Option<usize>,
-    before: impl Fn(&Line<'t>) -> usize,
-) {
-    for chain in lines.chunk_by_mut(|a, b| cell(a).is_some() && cell(b).is_some()) {
-        let widest = chain.iter().map(&before).max().unwrap_or(0);
+fn chains(tokens: &mut [Piece<'_>], lines: &[Line], cell: impl Fn(&Line) -> Option<usize>) {
+    let mut padding = PADDING_MAX;
+    for chain in lines.chunk_by(|a, b| cell(a).is_some() && cell(b).is_some()) {
+        let columns = |tokens: &[Piece<'_>], line: &Line| {
+            let before = cell(line).and_then(|at| tokens.get(line.all.start..at));
+            let columns = before.unwrap_or_default().iter().map(Piece::columns);
+            columns.sum::<usize>()
+        };
+        let widest = chain.iter().map(|line| columns(tokens, line)).max();
         for line in chain {
-            let spaces = widest - before(line) + 1;
-            if let Some(piece) = cell(line).and_then(|at| line.pieces.get_mut(at)) {
-                piece.spaces = spaces;
+            let missing = widest.unwrap_or(0) - columns(tokens, line);
+            let spaces = match padding.checked_sub(missing) {
+                Some(left) => {
+                    padding = left;
+                    missing + 1
+                }
+                None => 1,
+            };
+            if let Some(piece) = cell(line).and_then(|at| tokens.get_mut(at)) {
+                piece.spaces = u32::try_from(spaces).unwrap_or(u32::MAX);
             }
         }
     }
 }
 
-pub fn text(lines: &[Line<'_>]) -> String {
+pub fn text(tokens: &[Piece<'_>]) -> String {
     let mut out = String::new();
-    for piece in lines.iter().flat_map(|line| &line.pieces) {
-        out.extend(std::iter::repeat_n(' ', piece.spaces));
-        out.push_str(&piece.text);
+    for piece in tokens {
+        out.extend(std::iter::repeat_n(' ', piece.spaces as usize));
+        out.push_str(piece.text);
     }
     out
 }

@@ -4,16 +4,22 @@ use super::cells::Line;
 use super::tokens::Piece;
 use crate::config::syntax::token::Kind;
 
-const STEP: usize = 2;
+const STEP: u32 = 2;
+
+/// Lines beyond these are not indented: a bracket within 40 others may hold a million of them.
+const INDENTED_BLANKS_MAX: u32 = 512 * 1024 * 1024;
 
 /// A line that opens brackets is one step of indentation, however many it opens.
-pub fn indent(lines: &mut [Line<'_>]) {
+pub fn indent(tokens: &mut [Piece<'_>], lines: &[Line]) {
     // How many brackets each step stands for.
     let mut steps: Vec<isize> = Vec::new();
+    let mut left = INDENTED_BLANKS_MAX;
     for line in lines {
-        let open = net_brackets(&line.pieces);
-        let depth_before = steps.len();
-        let Some(first) = line.pieces.first_mut() else {
+        let pieces = tokens.get_mut(line.all.clone()).unwrap_or_default();
+        let open = net_brackets(pieces);
+        let depth = |steps: &Vec<isize>| u32::try_from(steps.len()).unwrap_or(u32::MAX);
+        let depth_before = depth(&steps);
+        let Some(first) = pieces.first_mut() else {
             continue;
         };
         match first.kind {
@@ -26,10 +32,14 @@ pub fn indent(lines: &mut [Line<'_>]) {
         }
         if open > 0 {
             steps.push(open);
-            first.spaces = STEP * depth_before;
+            first.spaces = STEP.saturating_mul(depth_before);
         } else {
             close(&mut steps, -open);
-            first.spaces = STEP * steps.len();
+            first.spaces = STEP.saturating_mul(depth(&steps));
+        }
+        match left.checked_sub(first.spaces) {
+            Some(less) => left = less,
+            None => first.spaces = 0,
         }
     }
 }

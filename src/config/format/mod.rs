@@ -49,12 +49,12 @@ fn pass(file: FileId, text: &str) -> Result<Pass, Vec<Diagnostic>> {
     })
 }
 
-fn lay_out(tokens: Vec<tokens::Piece<'_>>) -> String {
-    let mut lines = cells::lines(tokens);
-    indent::indent(&mut lines);
-    spaces::spaces(&mut lines);
-    cells::align(&mut lines);
-    cells::text(&lines)
+fn lay_out(mut tokens: Vec<tokens::Piece<'_>>) -> String {
+    let lines = cells::lines(&tokens);
+    indent::indent(&mut tokens, &lines);
+    spaces::spaces(&mut tokens, &lines);
+    cells::align(&mut tokens, &lines);
+    cells::text(&tokens)
 }
 
 /// Whether two texts parse without mistakes to the same tree.

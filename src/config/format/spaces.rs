@@ -4,11 +4,11 @@ use super::cells::Line;
 use super::tokens::Piece;
 use crate::config::syntax::token::Kind;
 
-pub fn spaces(lines: &mut [Line<'_>]) {
+pub fn spaces(tokens: &mut [Piece<'_>], lines: &[Line]) {
     for line in lines {
         let (lead, assigned) = (line.lead(), line.assigned());
         for range in [lead, assigned] {
-            let Some(cell) = line.pieces.get_mut(range) else {
+            let Some(cell) = tokens.get_mut(range) else {
                 continue;
             };
             let mut before = None;
@@ -19,7 +19,7 @@ pub fn spaces(lines: &mut [Line<'_>]) {
                 };
                 // Blanks at the end of the file stay.
                 if after.kind != Kind::End {
-                    after.spaces = usize::from(is_space_between(before, subject, after));
+                    after.spaces = u32::from(is_space_between(before, subject, after));
                 }
                 before = Some(subject.kind);
             }

@@ -102,7 +102,7 @@ impl<'t> Finder<'_, 't> {
 
     fn tokens_of(&self, span: Span) -> Range<usize> {
         let range = span.range();
-        let index = |offset: usize| self.tokens.partition_point(|t| t.start < offset);
+        let index = |offset| self.tokens.partition_point(|t| (t.start as usize) < offset);
         index(range.start)..index(range.end).max(index(range.start))
     }
 
@@ -110,7 +110,7 @@ impl<'t> Finder<'_, 't> {
     fn labels(&mut self, block: &Block) {
         let mut by = Vec::new();
         for label in &block.labels {
-            let start = label.span.start as usize;
+            let start = label.span.start;
             let text = self.text.get(label.span.range()).unwrap_or_default();
             let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
             by.push(Piece::new(Kind::QuoteOpen, "\"", start));
@@ -183,14 +183,14 @@ fn is_line_comment(piece: &Piece<'_>) -> bool {
 /// `"string"` is string; `list` alone is a list of anything.
 fn type_without_quotes<'t>(value: &[Piece<'t>]) -> Option<Vec<Piece<'t>>> {
     let (name, element, start) = match value {
-        [word] if word.kind == Kind::Ident => match word.text.as_ref() {
-            name @ ("list" | "map" | "set") => (name.to_owned(), "any", word.start),
+        [word] if word.kind == Kind::Ident => match word.text {
+            name @ ("list" | "map" | "set") => (name, "any", word.start),
             _ => return None,
         },
-        [open, word, _] if open.kind == Kind::QuoteOpen => match word.text.as_ref() {
-            "string" => ("string".to_owned(), "", open.start),
+        [open, word, _] if open.kind == Kind::QuoteOpen => match word.text {
+            "string" => ("string", "", open.start),
             // What such texts were written for made texts of all elements.
-            name @ ("list" | "map") => (name.to_owned(), "string", open.start),
+            name @ ("list" | "map") => (name, "string", open.start),
             _ => return None,
         },
         _ => return None,

@@ -1,30 +1,28 @@
 //! Tokens with their texts and the blanks before each.
 
-use std::borrow::Cow;
-
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::config::syntax::lexer::Lexer;
 use crate::config::syntax::token::Kind;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Piece<'t> {
     pub kind: Kind,
-    pub text: Cow<'t, str>,
     /// Blanks before it.
-    pub spaces: usize,
+    pub spaces: u32,
     /// Where it starts in the text it was read from.
-    pub start: usize,
+    pub start: u32,
+    pub text: &'t str,
 }
 
 impl<'t> Piece<'t> {
     /// One that the text does not have.
-    pub fn new(kind: Kind, text: impl Into<Cow<'t, str>>, start: usize) -> Piece<'t> {
+    pub fn new(kind: Kind, text: &'t str, start: u32) -> Piece<'t> {
         Piece {
             kind,
-            text: text.into(),
             spaces: 0,
             start,
+            text,
         }
     }
 
@@ -34,7 +32,7 @@ impl<'t> Piece<'t> {
             true => self.text.len(),
             false => self.text.graphemes(true).count(),
         };
-        self.spaces + width
+        self.spaces as usize + width
     }
 
     /// What it adds to the brackets that are open.
@@ -58,15 +56,13 @@ pub fn tokens(text: &str) -> Vec<Piece<'_>> {
     let mut end = 0;
     loop {
         let token = lexer.next();
-        let range = token.range();
-        let start = range.start;
         out.push(Piece {
             kind: token.kind,
-            spaces: start.saturating_sub(end),
-            start,
-            text: Cow::Borrowed(text.get(range.clone()).unwrap_or_default()),
+            spaces: token.start.saturating_sub(end),
+            start: token.start,
+            text: text.get(token.range()).unwrap_or_default(),
         });
-        end = range.end;
+        end = token.end;
         if token.kind == Kind::End {
             return out;
         }

@@ -52,7 +52,7 @@ impl Parser<'_> {
         let mut read_twice = 0;
         while self.token.kind != Kind::End {
             let start = self.token.start;
-            let reports = self.reports.len();
+            let (reports, mistakes) = (self.reports.len(), self.mistakes);
             let (attributes, blocks) = (filling.body.attributes.len(), filling.body.blocks.len());
             let (last_unclosed, expressions) = (self.last_unclosed, self.expressions);
             self.by_indent = read_twice > READ_TWICE_BYTES_MAX;
@@ -62,6 +62,7 @@ impl Parser<'_> {
                 read_twice += self.text.len() - start as usize;
                 filling.truncate(attributes, blocks);
                 self.reports.truncate(reports);
+                self.mistakes = mistakes;
                 self.last_unclosed = last_unclosed;
                 self.expressions = expressions;
                 self.by_indent = true;
@@ -74,11 +75,12 @@ impl Parser<'_> {
 
     /// What is within braces; the opening one has been read. The closing one is read, unless it is missing.
     pub fn block_body(&mut self, level: &Level) -> Body {
+        let mut level = *level;
         let start = level.open.map_or(self.token.start, |open| open.start);
         let mut filling = Filling::new(self.span(start, start));
         loop {
-            if self.is_left(level) {
-                self.unclosed_block(level);
+            if self.is_left(&level) {
+                self.unclosed_block(&level);
                 filling.body.incomplete = true;
                 break;
             }
@@ -86,9 +88,15 @@ impl Parser<'_> {
                 self.advance();
                 break;
             }
-            self.next_item(level, &mut filling);
+            if self.after_newline {
+                level.shape = Shape::Lines;
+            }
+            self.next_item(&level, &mut filling);
         }
         filling.body.span = self.since(start);
+        // There may be a million of them.
+        filling.body.attributes.shrink_to_fit();
+        filling.body.blocks.shrink_to_fit();
         filling.body
     }
 
@@ -127,7 +135,7 @@ impl Parser<'_> {
             let d = Diagnostic::error(codes::DUPLICATE, text)
                 .at(attribute.name_span, "again here")
                 .also(*first, "first here");
-            self.report(d);
+            self.report_each(d);
             return;
         }
         let name = attribute.name.clone();

@@ -82,7 +82,7 @@ impl Parser<'_> {
             _ if hex == digits => "there is no character of this number".to_owned(),
             _ => format!("{digits} hex digits follow"),
         };
-        self.report(d.at(place, "here").help(help));
+        self.report_each(d.at(place, "here").help(help));
         out.push_str(wrong);
         len
     }

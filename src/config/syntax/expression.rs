@@ -139,6 +139,7 @@ impl Parser<'_> {
         if steps.is_empty() {
             return Ok(base);
         }
+        steps.shrink_to_fit();
         self.make(start, ExprKind::Traversal(Box::new(base), steps))
     }
 

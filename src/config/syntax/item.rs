@@ -67,7 +67,11 @@ impl Parser<'_> {
     /// `"cpus" = 1`: the name is clear, so the attribute is read on.
     fn quoted_name(&mut self, level: &Level, filling: &mut Filling) -> Parse<()> {
         let open = self.token;
+        let mistakes = self.mistakes;
         let text = self.label_text()?;
+        if self.mistakes > mistakes {
+            return Err(self.bail(None));
+        }
         let place = self.since(open.start);
         let d = Diagnostic::error(codes::SYNTAX, "a name has no quotes here").at(place, "here");
         if self.kind() == Kind::Assign && super::lexer::word_len(&text) == text.len() {
@@ -126,13 +130,13 @@ impl Parser<'_> {
         }
         self.advance();
         let start = self.token.start;
-        let reports = self.reports.len();
+        let mistakes = self.mistakes;
         let value = match self.kind() {
             Kind::Newline | Kind::End => self.no_value_on_line(name),
             _ => self.expression(),
         };
         // A mistake that was read over still leaves a value that nobody wrote.
-        let sound = self.reports.len() == reports && !self.is_full();
+        let sound = self.mistakes == mistakes && !self.is_full();
         let (value, ended) = match value {
             Ok(value) => {
                 let ended = self.end_of_item(level, "attribute");

@@ -248,8 +248,7 @@ impl<'t> Lexer<'t> {
         loop {
             match self.peek(len) {
                 None => break,
-                Some(b'"' | b'\n') => break,
-                Some(b'\r') if self.peek(len + 1) == Some(b'\n') => break,
+                Some(b'"' | b'\n' | b'\r') => break,
                 Some(b'\\') => {
                     len += 1;
                     // The character after it, whatever it is, but not the end of the line.

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::lexer::Lexer;
+use super::recover::LINE_BYTES_MAX;
 use super::token::{Kind, Token};
 use super::{DEPTH_MAX, LEVELS_MAX, REPORTS_MAX};
 use crate::config::codes;
 use crate::diag::{Diagnostic, FileId, Span};
+
+/// The same for mistakes that were found, told or not.
+const MISTAKES_MAX: usize = 1_000;
 
 /// The mistake has been reported; the attribute or block it stands in is given up.
 #[derive(Debug)]
@@ -65,6 +69,8 @@ pub struct Parser<'t> {
     pub by_indent: bool,
     pub last_unclosed: Option<super::recover::Unclosed>,
     pub reports: Vec<Diagnostic>,
+    /// Told or not.
+    pub mistakes: usize,
     /// The file is too large.
     given_up: bool,
     names: BTreeMap<&'t str, Arc<str>>,
@@ -103,6 +109,7 @@ impl<'t> Parser<'t> {
             by_indent: false,
             last_unclosed: None,
             reports: Vec::new(),
+            mistakes: 0,
             given_up: false,
             names: BTreeMap::new(),
         };
@@ -208,7 +215,18 @@ impl<'t> Parser<'t> {
         self.span(start, self.end)
     }
 
+    /// Tells a mistake. One slip makes several on a line: the first is told.
     pub fn report(&mut self, d: Diagnostic) {
+        if self.is_on_line_of_last(&d) {
+            self.mistakes += 1;
+        } else {
+            self.report_each(d);
+        }
+    }
+
+    /// Tells a mistake that is one of its own, whatever else is on its line.
+    pub fn report_each(&mut self, d: Diagnostic) {
+        self.mistakes += 1;
         if self.is_full() {
             self.lexer.resume(self.text.len(), 0);
             return;
@@ -216,8 +234,28 @@ impl<'t> Parser<'t> {
         self.reports.push(d);
     }
 
+    fn is_on_line_of_last(&self, d: &Diagnostic) -> bool {
+        let start = |d: &Diagnostic| d.primary.as_ref().map(|l| l.span.start as usize);
+        let last = self.reports.last().and_then(start);
+        let (Some(last), Some(this)) = (last, start(d)) else {
+            return false;
+        };
+        if this < last || this - last > LINE_BYTES_MAX {
+            return false;
+        }
+        match self.place {
+            Place::From(offset) => {
+                let offset = offset as usize;
+                let range = last.saturating_sub(offset)..this.saturating_sub(offset);
+                let between = self.text.get(range);
+                between.is_some_and(|text| !text.contains('\n'))
+            }
+            Place::Whole(_) => true,
+        }
+    }
+
     pub fn is_full(&self) -> bool {
-        self.given_up || self.reports.len() >= REPORTS_MAX
+        self.given_up || self.reports.len() >= REPORTS_MAX || self.mistakes >= MISTAKES_MAX
     }
 
     pub fn fail<T>(&mut self, d: Diagnostic) -> Parse<T> {

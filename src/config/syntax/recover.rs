@@ -8,7 +8,7 @@ use crate::config::codes;
 use crate::diag::{Diagnostic, Span};
 
 /// No line that a person indented is longer; others are not searched for their start.
-const LINE_BYTES_MAX: usize = 4096;
+pub const LINE_BYTES_MAX: usize = 4096;
 
 /// A report about something open, to which another may be joined.
 #[derive(Debug, Clone, Copy)]
@@ -168,13 +168,15 @@ impl Parser<'_> {
             }
             return;
         }
-        self.remember_unclosed(resume, false);
-        self.report(d);
+        self.tell_unclosed(d, resume, false);
     }
 
-    fn remember_unclosed(&mut self, resume: Option<u32>, swallows: bool) {
-        self.last_unclosed = resume.map(|resume| Unclosed {
-            report: self.reports.len(),
+    fn tell_unclosed(&mut self, d: Diagnostic, resume: Option<u32>, swallows: bool) {
+        let report = self.reports.len();
+        self.report(d);
+        let told = self.reports.len() > report;
+        self.last_unclosed = resume.filter(|_| told).map(|resume| Unclosed {
+            report,
             resume,
             swallows,
         });
@@ -207,8 +209,14 @@ impl Parser<'_> {
         let d = Diagnostic::error(codes::UNCLOSED, format!("this {what} has no end"))
             .at(self.span(start, start + len), "opened here")
             .help(help);
-        self.remember_unclosed(Some(next), true);
-        self.report(d);
+        self.tell_unclosed(d, Some(next), true);
+    }
+
+    /// Whether nothing but a comment or another brace stands after the token at hand.
+    fn ends_line(&self) -> bool {
+        let rest = self.text.get(self.token.end as usize..).unwrap_or_default();
+        let next = rest.trim_start_matches([' ', '\t', '\r']);
+        next.is_empty() || next.starts_with(['\n', '#', '}']) || next.starts_with("//")
     }
 
     /// Goes on after an attribute that did not parse: at the next line that is not within its brackets, or cannot be.
@@ -237,7 +245,14 @@ impl Parser<'_> {
                     }
                     return;
                 }
-                Kind::BraceClose if self.lexer.depth() < level.depth => return,
+                Kind::BraceClose if self.lexer.depth() < level.depth => {
+                    if level.shape == Shape::OneLine || self.ends_line() {
+                        return;
+                    }
+                    // In the middle of a line, it is part of the slip.
+                    let end = self.token.end;
+                    self.lexer.resume(end as usize, level.depth);
+                }
                 Kind::ParenOpen | Kind::BracketOpen => brackets += 1,
                 Kind::ParenClose | Kind::BracketClose => brackets = brackets.saturating_sub(1),
                 _ => {}

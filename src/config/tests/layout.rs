@@ -78,6 +78,16 @@ fn a_text_with_mistakes_is_not_touched() {
     assert_eq!(mistakes.len(), 2);
 }
 
+/// One long line must not push a million others.
+#[test]
+fn a_layout_is_not_many_times_its_text() {
+    let names: String = (0..20_000).map(|i| format!("b{i}=1\n")).collect();
+    let text = format!("{}=1\n{names}", "a".repeat(100_000));
+    let laid_out = format(FileId(0), &text).unwrap();
+    assert!(laid_out.len() < 100 << 20, "{}", laid_out.len());
+    assert_eq!(format(FileId(0), &laid_out).unwrap(), laid_out);
+}
+
 const PIECES: [&str; 34] = [
     " ",
     "  ",

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::config::syntax::json::{parse_json, parse_json_values, property};
+use crate::config::syntax::lexer::Lexer;
+use crate::config::syntax::token::Kind;
 use crate::config::syntax::{describe, parse_file};
-use crate::diag::{Color, SourceMap};
+use crate::diag::{Color, FileId, SourceMap};
 
 const INPUT: &str = "=== ";
 const OUTPUT: &str = "---\n";
@@ -136,4 +138,42 @@ fn node_block(i: usize) -> String {
          var.bmc_password\n  }}\n}}\n\n",
         i % 100
     )
+}
+
+/// One slip anywhere in a sound text: it is told, soon enough, and the blocks around it are still there.
+#[test]
+fn one_slip_is_one_report_or_few() {
+    let text = include_str!("../testdata/design.hcl");
+    let blocks = parse_file(FileId(0), text, &mut Vec::new()).blocks.len();
+    let mut lexer = Lexer::new(text);
+    let (mut slips, mut told) = (0, 0);
+    loop {
+        let token = lexer.next();
+        if token.kind == Kind::End {
+            break;
+        }
+        for slip in ["", "@", "\"", "{", "}", "(", "=", "x ", ",", "${"] {
+            let kept = if slip.is_empty() {
+                token.end
+            } else {
+                token.start
+            };
+            let changed = format!(
+                "{}{slip}{}",
+                &text[..token.start as usize],
+                &text[kept as usize..]
+            );
+            let mut reports = Vec::new();
+            let body = parse_file(FileId(0), &changed, &mut reports);
+            let lines = text[..token.start as usize].lines().count();
+            assert!(reports.len() <= 3, "{slip:?} on line {lines}: {reports:?}");
+            assert!(
+                body.blocks.len() + 2 >= blocks,
+                "{slip:?} on line {lines} swallows blocks"
+            );
+            slips += 1;
+            told += reports.len();
+        }
+    }
+    assert!(told <= slips * 5 / 4, "{told} reports of {slips} slips");
 }
