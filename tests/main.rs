@@ -1,5 +1,6 @@
 //! The quick tests, one binary. `cases` plans from text files, `engine` applies on the simulated rack, `cli` and `cli_fmt`
-//! run the real program, `layers` reads the source, `docs` reads the documents; `fleet` is what they share.
+//! run the real program, `layers` reads the source, `docs` reads the documents, `corpus`
+//! what the fuzzers began with; `fleet` is what they share.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@ mod cli;
 mod cli_fmt;
 mod cli_init;
 mod cli_language;
+mod corpus;
 mod docs;
 mod engine;
 mod examples;

@@ -15,6 +15,7 @@ use super::report::{Around, Report};
 use super::resources::{self, Sink};
 use super::settings::{self, Settings};
 use super::syntax::ast::Block;
+use super::unread;
 use super::variables::{self, Given, GivenValues};
 use crate::diag::{Diagnostic, Severity};
 use crate::model::Fleet;
@@ -180,6 +181,7 @@ impl Evaluation<'_> {
     fn afterwards(&self, envs: &[Vec<EnvId>], world: &World<'_>, fleet: &mut Fleet) {
         for (id, envs) in self.tree.ids().zip(envs) {
             let declared = &self.tree.module(id).declared;
+            self.unread(id, envs, world);
             for env in envs {
                 self.enter(*env, world);
                 let scope = Scope::of(world, *env);
@@ -195,6 +197,29 @@ impl Evaluation<'_> {
                 if id != ModuleId::ROOT {
                     settings::of_called(&declared.settings, &scope, self.report);
                 }
+            }
+        }
+    }
+
+    /// Tells what is wrong with resources that have no instance anywhere.
+    fn unread(&self, id: ModuleId, envs: &[EnvId], world: &World<'_>) {
+        self.report.leave();
+        let declared = &self.tree.module(id).declared;
+        for ((kind, name), resource) in &declared.resources {
+            let read = envs.iter().any(|env| {
+                let of_kind = world.env(*env).resources.get(kind);
+                match of_kind.and_then(|r| r.get(name)) {
+                    Some(Some(value)) => {
+                        value.items().is_none_or(|i| !i.is_empty())
+                            && value.entries().is_none_or(|e| !e.is_empty())
+                    }
+                    // Its mistake is told.
+                    Some(None) => true,
+                    None => false,
+                }
+            });
+            if !read {
+                unread::check(&resource.block, declared, self.report);
             }
         }
     }

@@ -91,6 +91,13 @@ pub fn follow(rules: &Rules, addr: &Addr, attributes: &Entries, sink: &mut Sink<
     let mut names = BTreeSet::new();
     for (name, span) in &rules.ignore {
         let first = name.split('.').next().unwrap_or(name);
+        if (addr.kind, first) == (Kind::Node, "power") {
+            let text = "changes of `power` cannot be ignored";
+            let d = Diagnostic::error(codes::LIFECYCLE, text).at(*span, "not this");
+            sink.report
+                .push(d.help("a BMC is reached as the configuration says, or not at all"));
+            continue;
+        }
         if attributes.contains_key(first) {
             names.insert(name.clone());
             continue;

@@ -40,6 +40,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unread;
 mod value;
 mod variables;
 
@@ -52,6 +53,16 @@ pub use suggest::did_you_mean;
 pub use variables::{VariableInput, VariableOrigin};
 
 use crate::diag::{Diagnostic, SourceMap};
+
+/// Loads a directory with a budget of so many steps of evaluation.
+pub fn load_within(
+    dir: &str,
+    variables: &[VariableInput],
+    sources: &dyn Sources,
+    steps: u64,
+) -> Loaded {
+    load::load_within(dir, variables, sources, steps)
+}
 
 /// A row of the table of functions: name, signature, what it does, an example, and its result.
 pub fn functions() -> impl Iterator<Item = [&'static str; 5]> {

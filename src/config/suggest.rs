@@ -24,26 +24,30 @@ pub fn did_you_mean<'c>(
     nearest(found, candidates).map(|c| format!("did you mean `{c}`?"))
 }
 
-/// Insertions, deletions and replacements between two names.
+/// Insertions, deletions, replacements and swaps of neighbours between two names.
 fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(64).collect();
     let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().take(64).enumerate() {
-        let mut next = vec![i + 1];
-        let mut left = i + 1;
-        for (cb, pair) in b.iter().zip(row.windows(2)) {
-            let (diagonal, above) = match pair {
-                [d, a] => (*d, *a),
-                _ => (0, 0),
-            };
-            left = (diagonal + usize::from(ca != *cb))
-                .min(above + 1)
-                .min(left + 1);
-            next.push(left);
+    let width = b.len() + 1;
+    // One row for each beginning of `a`, one column for each of `b`.
+    let mut table: Vec<usize> = (0..width).collect();
+    let at = |table: &[usize], i: usize, j: usize| {
+        table.get(i * width + j).copied().unwrap_or(usize::MAX / 2)
+    };
+    for (i, ca) in a.iter().enumerate() {
+        table.push(i + 1);
+        for (j, cb) in b.iter().enumerate() {
+            let mut best = (at(&table, i, j) + usize::from(ca != cb))
+                .min(at(&table, i, j + 1) + 1)
+                .min(at(&table, i + 1, j) + 1);
+            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(cb) && b.get(j - 1) == Some(ca);
+            if swapped {
+                best = best.min(at(&table, i - 1, j - 1) + 1);
+            }
+            table.push(best);
         }
-        row = next;
     }
-    row.last().copied().unwrap_or(0)
+    table.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -58,5 +62,11 @@ mod tests {
         );
         assert_eq!(nearest("colour", ["cpus", "memory_mb"]), None);
         assert_eq!(nearest("cpu", ["cpus"]), Some("cpus"));
+        assert_eq!(nearest("cpsu", ["cpus"]), Some("cpus"));
+        assert_eq!((distance("", "abc"), distance("abc", "")), (3, 3));
+        assert_eq!(
+            (distance("ca", "abc"), distance("kitten", "sitting")),
+            (3, 3)
+        );
     }
 }

@@ -8,6 +8,7 @@ use super::{Function, row};
 use crate::config::eval::{self, Scope};
 use crate::config::sources::SourceErrorKind;
 use crate::config::syntax;
+use crate::config::syntax::ast::Part;
 use crate::config::value::Value;
 
 use Param::{Any, String as Str};
@@ -137,6 +138,37 @@ fn render(a: &Args<'_>, name: &str, text: &str) -> Result<Value, Fail> {
         template: Some(variables),
         ..*a.scope
     };
-    let result = eval::render_template(&parts, a.span, &inner)?;
-    Ok(result.marked(sensitive))
+    let result = match parts.as_slice() {
+        // A value alone is itself, of whatever type.
+        [Part::Value(only)] => eval::eval(only, &inner)?,
+        parts => eval::render_template(parts, a.span, &inner)?,
+    };
+    match result.is_null() {
+        true => Err(Fail::Call("the template gives null".to_owned())),
+        false => Ok(result.marked(sensitive)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::{json, value_of};
+
+    #[test]
+    fn a_template_of_one_value_is_the_value() {
+        for (expression, expected) in [
+            ("templatestring(\"$${x}\", { x = [1] })", "tuple[1]"),
+            ("templatestring(\"$${x}\", { x = 1 })", "1"),
+            ("templatestring(\"$${x}\\n\", { x = 1 })", "\"1\\n\""),
+        ] {
+            assert_eq!(json(&value_of(expression).unwrap()), expected);
+        }
+        for expression in [
+            "templatestring(\"$${x}\", { x = null })",
+            "templatestring(\"$${y}\", {})",
+            "templatestring(\"$${\", {})",
+            "templatestring(\"$${templatestring(x, {})}\", { x = \"a\" })",
+        ] {
+            assert!(value_of(expression).is_err(), "{expression}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod json;
 mod numeric;
 mod paths;
 mod regular;
+mod rsa;
 mod string;
 mod types;
 mod yaml;
@@ -95,7 +96,7 @@ impl Function {
 pub fn table() -> &'static BTreeMap<&'static str, &'static Function> {
     static TABLE: OnceLock<BTreeMap<&'static str, &'static Function>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let all: [&'static [Function]; 14] = [
+        let all: [&'static [Function]; 15] = [
             string::TABLE,
             regular::TABLE,
             format::TABLE,
@@ -106,6 +107,7 @@ pub fn table() -> &'static BTreeMap<&'static str, &'static Function> {
             encoding::TABLE,
             digest::TABLE,
             dates::TABLE,
+            rsa::TABLE,
             json::TABLE,
             files::TABLE,
             paths::TABLE,

@@ -54,7 +54,7 @@ impl Parser<'_> {
             let start = self.token.start;
             let reports = self.reports.len();
             let (attributes, blocks) = (filling.body.attributes.len(), filling.body.blocks.len());
-            let last_unclosed = self.last_unclosed;
+            let (last_unclosed, expressions) = (self.last_unclosed, self.expressions);
             self.by_indent = read_twice > READ_TWICE_BYTES_MAX;
             self.cut_short = false;
             self.next_item(&level, &mut filling);
@@ -63,6 +63,7 @@ impl Parser<'_> {
                 filling.truncate(attributes, blocks);
                 self.reports.truncate(reports);
                 self.last_unclosed = last_unclosed;
+                self.expressions = expressions;
                 self.by_indent = true;
                 self.resume(start, 0);
                 self.next_item(&level, &mut filling);

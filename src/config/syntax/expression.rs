@@ -9,6 +9,12 @@ use super::token::{Kind, Token};
 use crate::config::codes;
 use crate::diag::Diagnostic;
 
+/// Expressions in one file. Ten times as many as 10,000 machines need; a tree of them takes less than 1 GiB.
+const EXPRESSIONS_MAX: usize = 4_000_000;
+
+/// Attributes and indexes taken from one value, each from what the one before it gives.
+const STEPS_MAX: usize = 200;
+
 /// How tightly an operator binds, from loosest to tightest.
 const TIGHTEST: u8 = 5;
 
@@ -47,6 +53,12 @@ impl Parser<'_> {
         let expr = Expr::new(self.since(start), kind);
         if expr.levels > LEVELS_MAX {
             return self.too_many_levels(expr.span);
+        }
+        self.expressions += 1;
+        if self.expressions > EXPRESSIONS_MAX {
+            let text = format!("a file of more than {EXPRESSIONS_MAX} expressions");
+            let d = Diagnostic::error(codes::TOO_LARGE, text).at(expr.span, "this one is too many");
+            return self.give_up(d.help("make several files of it"));
         }
         Ok(expr)
     }
@@ -114,6 +126,10 @@ impl Parser<'_> {
         let base = self.term()?;
         let mut steps = Vec::new();
         loop {
+            if steps.len() > STEPS_MAX {
+                let place = self.here();
+                return self.too_many_levels(place);
+            }
             match self.kind() {
                 Kind::Dot => self.dot(&mut steps)?,
                 Kind::BracketOpen => steps.push(self.index()?),

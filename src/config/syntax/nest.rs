@@ -207,34 +207,41 @@ pub fn dedent(pieces: &mut [Piece]) {
     let mut least = usize::MAX;
     let mut line_start = true;
     for piece in &*pieces {
-        match &piece.kind {
-            PieceKind::Text(text) => {
-                if line_start && !is_blank_line(text) {
-                    let spaces = text.chars().take_while(|c| c.is_whitespace()).count();
-                    least = least.min(spaces);
-                }
-                line_start = text.ends_with('\n');
+        let PieceKind::Text(text) = &piece.kind else {
+            least = if line_start { 0 } else { least };
+            line_start = false;
+            continue;
+        };
+        for line in text.split_inclusive('\n') {
+            if line_start && !is_blank_line(line) {
+                let spaces = line.chars().take_while(|c| c.is_whitespace()).count();
+                least = least.min(spaces);
             }
-            _ if line_start => {
-                least = 0;
-                line_start = false;
-            }
-            _ => {}
+            line_start = line.ends_with('\n');
         }
+    }
+    if matches!(least, 0 | usize::MAX) {
+        return;
     }
     line_start = true;
     for piece in pieces {
-        let starts = std::mem::take(&mut line_start);
-        if let PieceKind::Text(text) = &mut piece.kind {
-            line_start = text.ends_with('\n');
-            if starts && least > 0 && !is_blank_line(text) {
-                let cut = text
+        let PieceKind::Text(text) = &mut piece.kind else {
+            line_start = false;
+            continue;
+        };
+        let mut out = String::with_capacity(text.len());
+        for line in text.split_inclusive('\n') {
+            let cut = match line_start && !is_blank_line(line) {
+                true => line
                     .char_indices()
                     .nth(least)
-                    .map_or(text.len(), |(i, _)| i);
-                text.drain(..cut);
-            }
+                    .map_or(line.len(), |(i, _)| i),
+                false => 0,
+            };
+            out.push_str(line.get(cut..).unwrap_or_default());
+            line_start = line.ends_with('\n');
         }
+        *text = out;
     }
 }
 

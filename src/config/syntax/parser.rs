@@ -57,12 +57,16 @@ pub struct Parser<'t> {
     /// How many of them are not of the attribute that is read.
     pub around: usize,
     levels: u8,
+    /// How many were made.
+    pub expressions: usize,
     /// The end of the text came where something was open.
     pub cut_short: bool,
     /// A first reading found something open at the end of the text: indentation counts in this one.
     pub by_indent: bool,
     pub last_unclosed: Option<super::recover::Unclosed>,
     pub reports: Vec<Diagnostic>,
+    /// The file is too large.
+    given_up: bool,
     names: BTreeMap<&'t str, Arc<str>>,
 }
 
@@ -94,10 +98,12 @@ impl<'t> Parser<'t> {
             opens: Vec::new(),
             around: 0,
             levels: 0,
+            expressions: 0,
             cut_short: false,
             by_indent: false,
             last_unclosed: None,
             reports: Vec::new(),
+            given_up: false,
             names: BTreeMap::new(),
         };
         parser.advance();
@@ -156,7 +162,13 @@ impl<'t> Parser<'t> {
 
     /// Goes on at an offset, as code within so many braces.
     pub fn resume(&mut self, at: u32, depth: usize) {
-        self.lexer.resume(at as usize, depth);
+        // What has been given up stays so.
+        let at = if self.is_full() {
+            self.text.len()
+        } else {
+            at as usize
+        };
+        self.lexer.resume(at, depth);
         self.token.end = self.end;
         self.advance();
     }
@@ -197,7 +209,7 @@ impl<'t> Parser<'t> {
     }
 
     pub fn report(&mut self, d: Diagnostic) {
-        if self.reports.len() >= REPORTS_MAX {
+        if self.is_full() {
             self.lexer.resume(self.text.len(), 0);
             return;
         }
@@ -205,11 +217,20 @@ impl<'t> Parser<'t> {
     }
 
     pub fn is_full(&self) -> bool {
-        self.reports.len() >= REPORTS_MAX
+        self.given_up || self.reports.len() >= REPORTS_MAX
     }
 
     pub fn fail<T>(&mut self, d: Diagnostic) -> Parse<T> {
         self.report(d);
+        Err(self.bail(None))
+    }
+
+    /// Reads no further.
+    pub fn give_up<T>(&mut self, d: Diagnostic) -> Parse<T> {
+        self.report(d);
+        self.given_up = true;
+        self.lexer.resume(self.text.len(), 0);
+        self.advance();
         Err(self.bail(None))
     }
 

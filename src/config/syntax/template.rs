@@ -9,7 +9,7 @@ use super::parser::{Lines, Parse, Parser};
 use super::token::Kind;
 use crate::config::codes;
 use crate::config::value::Value;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Span};
 
 impl Parser<'_> {
     /// The whole text is one template.
@@ -34,16 +34,12 @@ impl Parser<'_> {
             .iter()
             .all(|piece| matches!(piece.kind, PieceKind::Text(_)));
         if only_text {
-            let mut text = String::new();
-            for piece in pieces {
-                match piece.kind {
-                    // The usual case: one piece is the whole string.
-                    PieceKind::Text(first) if text.is_empty() => text = first,
-                    PieceKind::Text(more) => text.push_str(&more),
-                    _ => {}
-                }
-            }
-            return self.make(open.start, ExprKind::Literal(Value::string(text)));
+            let text = pieces.into_iter().find_map(|piece| match piece.kind {
+                PieceKind::Text(text) => Some(text),
+                _ => None,
+            });
+            let value = Value::string(text.unwrap_or_default());
+            return self.make(open.start, ExprKind::Literal(value));
         }
         let parts = nest(self, pieces)?;
         self.make(open.start, ExprKind::Template(parts))
@@ -67,14 +63,13 @@ impl Parser<'_> {
                     if std::mem::take(&mut trim_next) {
                         text = text.trim_start().to_owned();
                     }
-                    let kind = PieceKind::Text(text);
-                    out.push(Piece { place, kind });
+                    add_text(&mut out, place, text);
                 }
                 Kind::Interpolation | Kind::Directive => {
                     if self.text_of(token).ends_with('~')
                         && let Some(PieceKind::Text(before)) = out.last_mut().map(|p| &mut p.kind)
                     {
-                        before.truncate(before.trim_end().len());
+                        trim_last_line(before, quoting);
                     }
                     let (kind, trim) = self.within(Lines::Blank, |p| p.sequence(token.kind))?;
                     trim_next = trim;
@@ -198,4 +193,37 @@ impl Parser<'_> {
         }
         Ok(Arc::from(text))
     }
+}
+
+/// Lines that follow each other are one piece: a text of a million lines is no million pieces.
+fn add_text(pieces: &mut Vec<Piece>, place: Span, text: String) {
+    match pieces.last_mut() {
+        Some(Piece {
+            place: before,
+            kind: PieceKind::Text(all),
+        }) => {
+            before.end = place.end;
+            all.push_str(&text);
+        }
+        _ => {
+            let kind = PieceKind::Text(text);
+            pieces.push(Piece { place, kind });
+        }
+    }
+}
+
+/// A `~` takes the white space before it: between quotes all of it, elsewhere that of one line, with its newline when the line
+/// has nothing else.
+fn trim_last_line(text: &mut String, quoting: Quoting) {
+    let inner = text.len().saturating_sub(1);
+    let line = match quoting {
+        Quoting::Quoted => 0,
+        Quoting::Plain => text
+            .as_bytes()
+            .get(..inner)
+            .and_then(|before| before.iter().rposition(|b| *b == b'\n'))
+            .map_or(0, |n| n + 1),
+    };
+    let kept = text.get(line..).map_or(0, |last| last.trim_end().len());
+    text.truncate(line + kept);
 }

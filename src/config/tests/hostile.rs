@@ -4,9 +4,13 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
+use crate::config::format::format;
 use crate::config::load::load_within;
+use crate::config::syntax::json::{parse_json, property};
+use crate::config::syntax::parse_file;
 use crate::config::testing::{value_of, value_within};
 use crate::config::{MemorySources, codes as c};
+use crate::diag::FileId;
 
 const VALID: &str = include_str!("../testdata/design.hcl");
 
@@ -222,4 +226,160 @@ fn many_blocks_attributes_and_open_brackets_take_no_long_time() {
     survives(attributes.into_bytes());
     survives("a {\n".repeat(100_000).into_bytes());
     survives("a \"b\" {\n\"\n".repeat(50_000).into_bytes());
+}
+
+/// Pieces that open, chain or repeat without end, much of each: what costs more than its length would not end here.
+#[test]
+fn much_of_anything_is_read_to_its_end() {
+    for piece in [
+        "[",
+        "{",
+        "(",
+        "\"${",
+        "${",
+        "%{",
+        "a {\n",
+        "a = {\n",
+        "a = [\n",
+        "!",
+        "-",
+        "1+",
+        "a.",
+        "x?",
+        "<<A\n",
+        "a = <<A\n",
+        "a=\"\n",
+        "/*",
+        "a \"b\" {\n\"\n",
+        "f(",
+        "a = 1 1\n",
+        "\\",
+        "'",
+        "é",
+        "a = [1 1 1 1\n",
+        "\"a${",
+        "1 ",
+        "a {",
+        "}",
+        "a {\n}}\n",
+        "%{ if x }",
+        "[for x in ",
+        "{ a = ",
+        "a[",
+        "a\n  ",
+        "# ",
+        "\"x\" ",
+        "::",
+        "a = \"${x\n",
+        "a \"b\"\n ",
+        "a = <<-A\n  x\n A\n",
+        "$${",
+        "~}",
+        "\r",
+        "a = 1\r\n",
+        "x=\"%{for a in b}\n",
+    ] {
+        let text = format!("a = {}", piece.repeat((1 << 18) / piece.len()));
+        let mut reports = Vec::new();
+        parse_file(FileId(0), &text, &mut reports);
+        assert!(reports.len() <= 100, "{piece:?}: {} reports", reports.len());
+        let _ = format(FileId(0), &text);
+    }
+    let many_marks: String = (0..20_000).map(|i| format!("a{i} = <<E{i}\nx\n")).collect();
+    parse_file(FileId(0), &many_marks, &mut Vec::new());
+}
+
+#[test]
+fn much_json_is_read_to_its_end() {
+    for piece in [
+        "[",
+        "{\"a\":",
+        "[1,",
+        "1",
+        "\"",
+        "\"a\",",
+        "{",
+        "\\",
+        "[[],",
+        "{\"a\":1,\"a\":1,",
+        "\"${",
+        "-",
+        "tru",
+        "[1 ",
+    ] {
+        for start in ["", "{\"locals\": {\"a\": [", "{\"locals\": {\"a\": \"${"] {
+            let text = format!("{start}{}", piece.repeat((1 << 18) / piece.len()));
+            let mut reports = Vec::new();
+            parse_json(FileId(0), &text, &property, &mut reports);
+            assert!(
+                (1..=100).contains(&reports.len()),
+                "{start}{piece}: {} reports",
+                reports.len()
+            );
+        }
+    }
+}
+
+/// A tree would need many times the memory of its text.
+#[test]
+#[ignore = "takes a gigabyte"]
+fn a_file_of_endless_values_is_given_up() {
+    let text = format!("a = [{}]", "1,".repeat(30 << 20));
+    let mut reports = Vec::new();
+    parse_file(FileId(0), &text, &mut reports);
+    assert_eq!(
+        reports.iter().map(|d| d.code).collect::<Vec<_>>(),
+        [c::TOO_LARGE]
+    );
+}
+
+#[test]
+fn a_file_of_100_megabytes_is_refused() {
+    let sources = MemorySources::default().file("main.hcl", vec![b'#'; 100_000_000]);
+    let loaded = load_within(".", &[], &sources, BUDGET);
+    let found: Vec<_> = loaded.diagnostics.iter().map(|d| d.code).collect();
+    assert_eq!(found, [c::UNREADABLE]);
+}
+
+/// A few lines that stand for more than there is memory.
+#[test]
+fn what_unpacks_without_end_is_stopped() {
+    let bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\\n";
+    let yaml: String = (b'b'..=b'k')
+        .map(|c| {
+            let (name, before) = (char::from(c), char::from(c - 1));
+            format!(
+                "{name}: &{name} [{}]\\n",
+                vec![format!("*{before}"); 10].join(", ")
+            )
+        })
+        .collect();
+    let doubled: String = (1..40)
+        .map(|i| format!("  s{i} = \"${{local.s{0}}}${{local.s{0}}}\"\n", i - 1))
+        .collect();
+    for expression in [
+        format!("yamldecode(\"{bomb}{yaml}\")"),
+        "range(1e12)".to_owned(),
+        "[for a in range(1000000) : [for b in range(1000000) : a * b]]".to_owned(),
+        "replace(join(\"\", range(100000)), \"1\", join(\"\", range(100000)))".to_owned(),
+        "replace(join(\"\", range(100000)), \"/[0-9]/\", join(\"\", range(100000)))".to_owned(),
+        "join(\"\", [for x in range(1000000) : \"0123456789012345678901234567890123456789\"])".to_owned(),
+        format!("jsondecode(\"{}\")", "[".repeat(100_000)),
+        format!("yamldecode(\"{}\")", "[".repeat(100_000)),
+        "pow(pow(10, 300), pow(10, 300))".to_owned(),
+        format!("parseint(\"{}\", 10)", "9".repeat(100_000)),
+        format!("1{}", " * 1e4000".repeat(20)),
+        "setproduct([for x in range(20) : range(10)]...)".to_owned(),
+        "format(\"%1000d\", 1) == format(\"%-999999999d\", 1)".to_owned(),
+        "substr(strrev(join(\"\", range(1000000))), 0, 1000000000000000000000000)".to_owned(),
+        "templatestring(\"%%{ for a in range(1000000) }%%{ for b in range(1000000) }x%%{ endfor }%%{ endfor }\", {})".to_owned(),
+    ] {
+        let found = value_within(&expression, 1_000_000);
+        let shown = found.map(|v| v.shown());
+        assert!(shown.is_err(), "{expression:.60}: {shown:.100?}");
+    }
+    let text = format!("locals {{\n  s0 = \"0123456789\"\n{doubled}}}\n");
+    let sources = MemorySources::default().file("main.hcl", text);
+    let loaded = load_within(".", &[], &sources, 10_000_000);
+    assert!(loaded.diagnostics.has_errors());
 }

@@ -274,3 +274,32 @@ fn depends_on_may_name_a_module() {
     assert_eq!(needs(z), [x, y]);
     assert_eq!(needs("flavor.g"), [x, y, z]);
 }
+
+/// A module that is called for nothing, and a block without instances, are read all the same.
+#[test]
+fn what_has_no_instance_is_still_looked_at() {
+    let broken = "flavor \"f\" {\n  count     = 0\n  cpsu      = var.x\n  memory_mb = 1\n  root_gb   = local.y\n}\nvariable \"z\" {\n  default = 1\n}\n";
+    let expected = [
+        c::MISSING,
+        c::UNKNOWN_ATTRIBUTE,
+        c::UNDECLARED,
+        c::UNDECLARED,
+    ];
+    wrong(
+        &[("main.hcl", broken)],
+        &expected,
+        &[
+            "`cpus` is required",
+            "did you mean `cpus`?",
+            "there is no var.x",
+        ],
+    );
+    let main = "module \"m\" {\n  source = \"./m\"\n  count  = 0\n}\n";
+    wrong(
+        &[("main.hcl", main), ("m/m.hcl", broken)],
+        &expected,
+        &["m/m.hcl:3:3"],
+    );
+    let fine = "instance \"i\" {\n  count = 0\n  flavor = null\n  image = null\n  dynamic \"address\" {\n    for_each = []\n    content {\n      network = address.value\n    }\n  }\n}\n";
+    good(&[("main.hcl", fine)]);
+}

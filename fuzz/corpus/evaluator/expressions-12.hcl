@@ -1,0 +1,32 @@
+locals {
+  a0 = textencodebase64("a", "US-ASCII")
+  a1 = textencodebase64("a€", "windows-1252")
+  a2 = textencodebase64("a", "nope")
+  a3 = textdecodebase64("YQDpAKwg", "UTF-16LE")
+  a4 = textdecodebase64("YcOp", "UTF-8")
+  a5 = textdecodebase64("Yek=", "ISO-8859-1")
+  a6 = textdecodebase64("YoA=", "windows-1252")
+  a7 = textdecodebase64("!", "UTF-8")
+  a8 = textdecodebase64("/w==", "UTF-8")
+  a9 = textdecodebase64("YQA=", "UTF-16")
+  a10 = textdecodebase64("//5hAA==", "UTF-16")
+  a11 = textdecodebase64("AGE=", "UTF-16BE")
+  a12 = length("👨‍👩‍👧é")
+  a13 = length("e\u0301x")
+  a14 = length("🇩🇪🇫🇷")
+  a15 = substr("👨‍👩‍👧abc", 0, 1)
+  a16 = substr("👨‍👩‍👧abc", -2, 1)
+  a17 = substr("a👍🏽b", 1, 1)
+  a18 = strrev("a👍🏽b🇩🇪")
+  a19 = strrev("\r\nx")
+  a20 = upper("ß")
+  a21 = format("%3s|%-3s|%.1s", "🇩🇪", "🇩🇪", "🇩🇪x")
+  a22 = split("", "👍🏽a")
+  a23 = core::upper("a")
+  a24 = upper("ŉ")
+  a25 = title("ǆ ß")
+  a26 = lower("İ")
+}
+output "o" {
+  value = local.a0
+}

@@ -1,0 +1,5 @@
+node  web {
+}
+dynamic  "x"  y  { a=1 }
+node /* why */ "z" {
+}

@@ -1,0 +1,10 @@
+node "a" {
+  b = 1
+
+node "c" {
+  d = 1
+}
+
+node "e" {
+  f = 2
+}

@@ -1,0 +1,5 @@
+node "a" = {
+  b = 1
+}
+foo bar = 1
+good = 1

@@ -1,0 +1,7 @@
+node "a" {
+  b = "x
+  c = "y ${upper("z) }
+  d = "${
+  e = "a ${b
+  good = 1
+}

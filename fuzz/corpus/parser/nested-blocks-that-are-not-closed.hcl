@@ -1,0 +1,9 @@
+node "a" {
+  power "ipmi" {
+    address = "x"
+  cpus = 4
+}
+
+node "b" {
+  good = 1
+}
