@@ -279,6 +279,15 @@ fn completion_knows_the_place() {
         &["all", "cpus"],
         &["mac", "upper"],
     );
+    editor.did_open("new.hcl", "variable \"rack\" {}\nvariable \"row\" {}\n");
+    let found = editor.at_mark("textDocument/completion", "bmctl.vars.hcl", "rack = 1\nr|");
+    let labels: Vec<_> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i["label"].clone())
+        .collect();
+    assert_eq!(labels, ["row"]);
     let address = "instance \"i\" {\n  dynamic \"address\" {\n    content {\n      |\n";
     has(&editor.labels(address), &["network", "ip"], &["flavor"]);
     let node = editor.at_mark("textDocument/completion", "new.hcl", "node|");

@@ -315,7 +315,7 @@ mod tests {
             count += 1;
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-        assert!(count > 70, "only {count} cases");
+        assert!(count > 110, "only {count} cases");
     }
 
     #[test]

@@ -38,6 +38,19 @@ pub fn complete(
     }
 }
 
+/// In a file of values: the variables that have none yet.
+pub fn values(cursor: &Cursor<'_>, folder: &Folder<'_>) -> Vec<CompletionItem> {
+    let absent = named(folder, ".", "var").filter(|n| !cursor.has(n));
+    absent.map(|n| assigned(&n, "variable")).collect()
+}
+
+fn assigned(name: &str, detail: &str) -> CompletionItem {
+    CompletionItem {
+        insert_text: Some(format!("{name} = ")),
+        ..item(name, CompletionItemKind::FIELD, detail, "")
+    }
+}
+
 fn item(label: &str, kind: CompletionItemKind, detail: &str, doc: &str) -> CompletionItem {
     CompletionItem {
         label: label.to_owned(),
@@ -101,11 +114,9 @@ fn arguments(cursor: &Cursor<'_>, folder: &Folder<'_>) -> Vec<CompletionItem> {
         return Vec::new();
     };
     let absent = named(folder, dir, "var").filter(|n| !cursor.has(n));
-    let items = absent.map(|n| CompletionItem {
-        insert_text: Some(format!("{n} = ")),
-        ..item(&n, CompletionItemKind::FIELD, "variable of the module", "")
-    });
-    items.collect()
+    absent
+        .map(|n| assigned(&n, "variable of the module"))
+        .collect()
 }
 
 /// The directory of a source that is one, relative to the module that names it.

@@ -125,11 +125,11 @@ impl Server {
                 Ok(Value::Null)
             }
             "textDocument/completion" => self.at(params, |server, place| {
-                json!(complete::complete(
-                    &place.cursor(),
-                    place.folder,
-                    server.snippets
-                ))
+                let here = place.cursor();
+                json!(match (place.is_values, &here.at) {
+                    (true, At::Name(_)) => complete::values(&here, place.folder),
+                    _ => complete::complete(&here, place.folder, server.snippets),
+                })
             }),
             "textDocument/hover" => self.at(params, |server, place| {
                 json!(
@@ -336,6 +336,7 @@ impl Server {
             folder: &folder,
             text,
             at: text.offset(position),
+            is_values: path.to_str().is_some_and(|p| p.ends_with(".vars.hcl")),
         };
         Ok(answer(self, &place))
     }
@@ -347,6 +348,8 @@ struct Place<'a> {
     folder: &'a Folder<'a>,
     text: &'a Text,
     at: usize,
+    /// Whether the document holds values for variables, not blocks.
+    is_values: bool,
 }
 
 impl Place<'_> {

@@ -204,6 +204,7 @@ impl Grid {
             };
             self.sizes.len()
         ];
+        let mut ends = vec![0; self.sizes.len()];
         let mut x = MARGIN;
         for column in &self.columns {
             let wide = column
@@ -221,11 +222,12 @@ impl Grid {
                     width: if *item < boxes { width } else { wide },
                     height: tall,
                 };
+                ends[*item] = x + wide;
                 y += tall + ROW_GAP;
             }
             x += wide + COLUMN_GAP;
         }
-        let arrows = ways.iter().map(|way| points(way, &rects)).collect();
+        let arrows = ways.iter().map(|way| points(way, &rects, &ends)).collect();
         rects.truncate(boxes);
         Arranged {
             boxes: rects,
@@ -242,23 +244,27 @@ fn remember(column: &[usize], place: &mut [usize]) {
     }
 }
 
-/// Out of the side that faces the next item, through lanes from end to end, into the side that faces back.
-fn points(way: &[usize], rects: &[Rect]) -> Vec<(u32, u32)> {
+/// Out of the side that faces the next item, through lanes from end to end, into the side that faces back. `ends` are the right
+/// edges of the columns: up to there an arrow runs level, so that it crosses no wider box of the same column.
+fn points(way: &[usize], rects: &[Rect], ends: &[u32]) -> Vec<(u32, u32)> {
     let mut out = Vec::new();
     for (n, item) in way.iter().enumerate() {
         let Some(r) = rects.get(*item) else { continue };
         let other = if n == 0 { way.get(1) } else { way.get(n - 1) };
         let other = other.and_then(|o| rects.get(*o)).unwrap_or(r);
         let middle = r.y + r.height / 2;
-        let (near, far) = match other.x < r.x {
-            true => ((r.x, middle), (r.x + r.width, middle)),
-            false => ((r.x + r.width, middle), (r.x, middle)),
-        };
-        out.push(near);
+        let (left, right) = ((r.x, middle), (r.x + r.width, middle));
+        let end = (at(ends, *item), middle);
+        match other.x < r.x {
+            true => out.push(left),
+            false if n == 0 => out.extend([right, end]),
+            false => out.extend([end, right]),
+        }
         if n > 0 && n + 1 < way.len() {
-            out.push(far);
+            out.push(if other.x < r.x { right } else { left });
         }
     }
+    out.dedup();
     out
 }
 
