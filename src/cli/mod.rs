@@ -4,6 +4,7 @@
 //! about machines.
 
 mod apply;
+mod argv;
 mod completions;
 mod console;
 mod context;
@@ -117,7 +118,8 @@ enum Command {
 
 /// Runs the program on its real arguments.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let args = argv::with_two_dashes(&Cli::command(), std::env::args_os());
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output and are no error. Nothing can be done about a closed terminal.
