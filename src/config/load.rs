@@ -100,7 +100,15 @@ pub(super) fn open_within<'s>(
     let given = given_values(&mut files, &names, variables, &declared);
     let lock = locked(&mut files, &names);
     let tree = Tree::load(declared, &mut files, &lock);
+    let texts: Vec<(String, usize)> = files
+        .map
+        .files()
+        .map(|(_, f)| (f.path.clone(), f.text.len()))
+        .collect();
     let mut world = World::new(sources, std::mem::take(&mut files.map), budget);
+    for (path, bytes) in texts {
+        world.grant(&path, bytes);
+    }
     let mut fleet = Fleet::default();
     let evaluation = Evaluation {
         tree: &tree,

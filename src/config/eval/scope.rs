@@ -1,7 +1,7 @@
 //! What a name may mean where an expression stands, and how much work is left.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::codes;
@@ -11,8 +11,13 @@ use crate::config::value::Value;
 use crate::diag::{Diagnostic, SourceMap, Span};
 use crate::ids::{Kind, ModuleStep};
 
-/// Units of work for one load: about one per expression, element, and 32 bytes of text made. 10,000 nodes need 2 million.
-pub const BUDGET: u64 = 100_000_000;
+/// Units of work for one load, whatever it reads: about one per expression, element, and 32 bytes of text made. 10,000 nodes
+/// need 2 million; so many take about a second.
+pub const BUDGET: u64 = 10_000_000;
+/// And for each byte that is read: a larger fleet is described by larger files.
+const BUDGET_PER_BYTE: u64 = 8;
+/// However much is read.
+const BUDGET_MAX: u64 = 100_000_000;
 /// A string may hold a file of user data, never an image.
 pub const STRING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -55,6 +60,10 @@ pub struct World<'s> {
     pub files: RefCell<SourceMap>,
     envs: Vec<Env>,
     budget: Cell<u64>,
+    /// All that was ever granted, what is spent included.
+    granted: Cell<u64>,
+    /// Files that have been paid for.
+    read: RefCell<BTreeSet<String>>,
     exhausted_at: Cell<Option<Span>>,
 }
 
@@ -108,6 +117,8 @@ impl<'s> World<'s> {
             files: RefCell::new(files),
             envs: vec![Env::default()],
             budget: Cell::new(budget),
+            granted: Cell::new(budget),
+            read: RefCell::default(),
             exhausted_at: Cell::new(None),
         }
     }
@@ -127,6 +138,18 @@ impl<'s> World<'s> {
 
     pub fn env_mut(&mut self, id: EnvId) -> &mut Env {
         &mut self.envs[id.0]
+    }
+
+    /// More work for a file that is read, once for each.
+    pub fn grant(&self, path: &str, bytes: usize) {
+        if !self.read.borrow().contains(path) {
+            self.read.borrow_mut().insert(path.to_owned());
+            let before = self.granted.get();
+            let more = (bytes as u64).saturating_mul(BUDGET_PER_BYTE);
+            let more = more.min(BUDGET_MAX.saturating_sub(before));
+            self.granted.set(before.saturating_add(more));
+            self.budget.set(self.budget.get().saturating_add(more));
+        }
     }
 
     /// For the next expression of a console.
@@ -159,7 +182,10 @@ impl<'s> World<'s> {
         Some(
             Diagnostic::error(codes::BUDGET, text)
                 .at(at, "the limit was reached here")
-                .note(format!("the limit is {BUDGET} steps of evaluation"))
+                .note(format!(
+                    "the limit is {} steps of evaluation: {BUDGET}, and {BUDGET_PER_BYTE} for each byte that is read",
+                    self.granted.get()
+                ))
                 .help("look for loops within loops over the same large collection"),
         )
     }

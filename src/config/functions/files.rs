@@ -104,8 +104,10 @@ pub const TABLE: &[Function] = &[
 ];
 
 pub fn bytes(a: &Args<'_>, i: usize) -> Result<Vec<u8>, Fail> {
-    let bytes = a.scope.world.sources.read(&a.scope.path(a.text(i)));
+    let path = a.scope.path(a.text(i));
+    let bytes = a.scope.world.sources.read(&path);
     let bytes = bytes.map_err(|e| Fail::Source(e.to_string()))?;
+    a.scope.world.grant(&path, bytes.len());
     a.spend_text(bytes.len())?;
     Ok(bytes)
 }
