@@ -198,3 +198,82 @@ impl Store {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::step::{BootTarget, InstanceBoot};
+    use crate::secret::Key32;
+    use crate::store::{NewDeployment, Sealer, StateChange};
+
+    fn addr(text: &str) -> Addr {
+        text.parse().unwrap()
+    }
+
+    fn entry(instance: &str, site: &str) -> BootEntry {
+        BootEntry::Instance {
+            instance: addr(instance),
+            target: BootTarget {
+                site: addr(site),
+                server: [10, 99, 0, 1].into(),
+                http_port: 8081,
+                bios_loader: crate::model::BiosLoader::Ipxe,
+                firmware: crate::model::Firmware::Bios,
+                macs: vec!["52:54:00:00:00:01".parse().unwrap()],
+                address: None,
+            },
+            boot: InstanceBoot::LocalDisk,
+        }
+    }
+
+    /// Nodes change names in a row, and a site moves: what they boot and what is under way is found under the new names.
+    #[tokio::test]
+    async fn what_boots_and_what_is_awaited_moves_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path(), Sealer::new(Key32::new([9; 32])))
+            .await
+            .unwrap();
+        let token = Key32::new([1; 32]);
+        for (id, node) in [("1", "node.a"), ("2", "node.b")] {
+            let new = NewDeployment {
+                id,
+                instance: &addr("instance.web"),
+                node: &addr(node),
+                token: &token,
+                expires_ms: 100,
+            };
+            let old = entry("instance.web", "site.old");
+            store.open_deployment(&new, &old).await.unwrap();
+        }
+        let web = addr("instance.web");
+        store.expect_phone(&web, "t", 100).await.unwrap();
+        let moves = [
+            ("site.old", "module.m.site.new"),
+            ("node.a", "node.b"),
+            ("node.b", "node.c"),
+            ("instance.web", "instance.web[0]"),
+        ];
+        let moves = moves.map(|(from, to)| (addr(from), addr(to)));
+        let mut tx = store.write().await.unwrap();
+        let change = StateChange::Move(moves.into_iter().collect());
+        store.change(&mut tx, &[change]).await.unwrap();
+        tx.commit().await.unwrap();
+
+        assert_eq!(store.boot_entries(&addr("site.old")).await.unwrap(), []);
+        let found = store.boot_entries(&addr("module.m.site.new")).await.unwrap();
+        let found: Vec<BootEntry> = found.into_iter().map(|(_, entry)| entry).collect();
+        assert_eq!(found, [entry("instance.web[0]", "module.m.site.new")]);
+        for (id, node) in [("1", "node.b"), ("2", "node.c")] {
+            let deployment = store.deployment(id).await.unwrap().unwrap();
+            assert_eq!(deployment.node, addr(node));
+            assert_eq!(deployment.instance, addr("instance.web[0]"));
+        }
+        let said = crate::model::recorded::Phoned {
+            hostname: "web".to_owned(),
+            address: "x".to_owned(),
+            root: "y".to_owned(),
+        };
+        let caller = store.phone("t", &said, 1).await.unwrap();
+        assert_eq!(caller, Some(addr("instance.web[0]")));
+    }
+}

@@ -338,7 +338,7 @@ impl Store {
         Ok(())
     }
 
-    async fn change(
+    pub(super) async fn change(
         &self,
         tx: &mut Transaction<'static, Sqlite>,
         changes: &[StateChange],
