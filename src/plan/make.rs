@@ -17,7 +17,7 @@ use super::{
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ids::{Addr, Kind};
 use crate::model::{
-    Fleet, Ground, ImageFacts, ImageType, InstanceRecord, Nic, Node, Observed, PowerSeen,
+    Fleet, Ground, Ignore, ImageFacts, ImageType, InstanceRecord, Nic, Node, Observed, PowerSeen,
     PowerState, Recorded, Resource, rules,
 };
 use crate::units::{Sha256, TableId};
@@ -919,5 +919,65 @@ pub fn fingerprint(fleet: &Fleet) -> Sha256 {
     add(serde_json::to_vec(&fleet.nodes));
     add(serde_json::to_vec(&fleet.nics));
     add(serde_json::to_vec(&fleet.instances));
+    for rule in rules_of(fleet) {
+        add(Ok(rule.into_bytes()));
+    }
     Sha256(hash.finalize().into())
+}
+
+/// What is said about resources: a plan that was made before `removed` said to leave something alone is not to be applied after.
+fn rules_of(fleet: &Fleet) -> Vec<String> {
+    let mut out = Vec::new();
+    for addr in &fleet.prevent_destroy {
+        out.push(format!("\nprevent_destroy {addr}"));
+    }
+    for (addr, before) in &fleet.depends_on {
+        for other in before {
+            out.push(format!("\n{addr} depends_on {other}"));
+        }
+    }
+    for (addr, rules) in &fleet.lifecycle {
+        match &rules.ignore_changes {
+            Ignore::All => out.push(format!("\n{addr} ignores all")),
+            Ignore::These(names) => {
+                out.extend(names.iter().map(|n| format!("\n{addr} ignores {n}")));
+            }
+        }
+        for trigger in &rules.replace_triggered_by {
+            let attribute = trigger.attribute.as_deref().unwrap_or("*");
+            out.push(format!("\n{addr} follows {} {attribute}", trigger.addr));
+        }
+    }
+    for moved in &fleet.moved {
+        out.push(format!("\nmoved {} {}", moved.from, moved.to));
+    }
+    for removed in &fleet.removed {
+        out.push(format!("\nremoved {} {}", removed.from, removed.destroy));
+    }
+    for import in &fleet.imports {
+        out.push(format!("\nimport {} {}", import.to, import.node));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::Span;
+    use crate::model::{Removed, Subject};
+
+    #[test]
+    fn a_plan_is_of_what_was_said_too() {
+        let plain = Fleet::default();
+        let mut fleet = Fleet::default();
+        fleet.removed.push(Removed {
+            from: Subject::Resource("instance.web".parse().unwrap()),
+            destroy: false,
+            span: Span::default(),
+        });
+        assert_ne!(fingerprint(&plain), fingerprint(&fleet));
+        let mut taken_down = fleet.clone();
+        taken_down.removed[0].destroy = true;
+        assert_ne!(fingerprint(&taken_down), fingerprint(&fleet));
+    }
 }
