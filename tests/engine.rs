@@ -693,7 +693,12 @@ fn copy_of(template: &Path) -> TempDir {
 /// The run dies after each `started` and after each `finished`; then: settle, plan, apply.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_may_die_at_any_point_and_the_next_one_ends_where_it_would_have() {
-    dies_everywhere(Then::Die, &after_the_crash(), ["moves", "new", "written-anew"]).await;
+    dies_everywhere(
+        Then::Die,
+        &after_the_crash(),
+        ["moves", "new", "written-anew"],
+    )
+    .await;
 }
 
 /// The run dies when the next thing after each of these points is to be noted: what was under way was done, and nobody knows.

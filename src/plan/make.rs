@@ -963,7 +963,7 @@ fn rules_of(fleet: &Fleet) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diag::Span;
+    use crate::diag::{FileId, Span};
     use crate::model::{Removed, Subject};
 
     #[test]
@@ -973,7 +973,7 @@ mod tests {
         fleet.removed.push(Removed {
             from: Subject::Resource("instance.web".parse().unwrap()),
             destroy: false,
-            span: Span::default(),
+            span: Span::new(FileId(0), 0..0),
         });
         assert_ne!(fingerprint(&plain), fingerprint(&fleet));
         let mut taken_down = fleet.clone();

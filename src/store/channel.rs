@@ -526,7 +526,10 @@ fn read_command(row: &SqliteRow) -> Result<Command, StoreError> {
     })
 }
 
-pub(super) fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(
+    what: &str,
+    text: &str,
+) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|e| StoreError::Corrupt {
         what: what.to_owned(),
         why: e.to_string(),

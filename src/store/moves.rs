@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use sqlx::{Sqlite, Transaction};
 
+use super::StoreError;
 use super::channel::{BootEntry, from_json};
 use super::sqlite::{Store, read_resource, to_json};
-use super::StoreError;
 use crate::ids::Addr;
 
 impl Store {
@@ -260,7 +260,10 @@ mod tests {
         tx.commit().await.unwrap();
 
         assert_eq!(store.boot_entries(&addr("site.old")).await.unwrap(), []);
-        let found = store.boot_entries(&addr("module.m.site.new")).await.unwrap();
+        let found = store
+            .boot_entries(&addr("module.m.site.new"))
+            .await
+            .unwrap();
         let found: Vec<BootEntry> = found.into_iter().map(|(_, entry)| entry).collect();
         assert_eq!(found, [entry("instance.web[0]", "module.m.site.new")]);
         for (id, node) in [("1", "node.b"), ("2", "node.c")] {
