@@ -137,3 +137,72 @@ fn what_ships_is_formatted() {
         assert_eq!(found, text, "{}", file.display());
     }
 }
+
+/// What the module `rack` says of a table, with passwords in it.
+fn rack_says(table: &str) -> String {
+    let fleet = r#"
+network "pxe" {
+  cidr = "10.99.0.0/24"
+}
+site "lab" {
+  network = network.pxe
+  address = "10.99.0.1"
+}
+module "rack" {
+  source  = "./modules/rack"
+  csv     = file("rack.csv")
+  site    = site.lab
+  network = network.pxe
+}
+"#;
+    let sources = sources(&root().join("modules"));
+    let named = sources.files.into_iter();
+    let mut sources = MemorySources::default();
+    for (name, bytes) in named {
+        sources = sources.file(&format!("modules/{name}"), bytes);
+    }
+    let sources = sources.file("main.hcl", fleet).file("rack.csv", table);
+    let loaded = config::load(".", &[], &sources);
+    let said = rendered(loaded.diagnostics.iter(), &loaded);
+    assert!(!said.contains(CANARY), "{said}");
+    said
+}
+
+#[test]
+fn a_rack_that_is_wrong_says_what_and_no_password() {
+    let line = "a,52:54:00:00:00:01,10.98.0.1,4,4096,20,hunter2\n";
+    let header = "name,mac,bmc,cpus,memory_mb,local_gb,password\n";
+    for (table, expected) in [
+        (format!("{header}{line}"), ""),
+        (
+            format!("\u{feff}Name, MAC ,BMC,cpus,memory_mb,local_gb,Password\r\n{line}\r\n"),
+            "",
+        ),
+        (header.to_owned(), ""),
+        (String::new(), "the table cannot be read"),
+        (
+            "52:54:00:00:00:01,admin,hunter2,10.98.0.1,4,4096,20\n".repeat(2),
+            "the table has no column mac, bmc, cpus, memory_mb, local_gb; its first line",
+        ),
+        (
+            format!("{header}{line}b,52:54:00:00:00:02,hunter2\n"),
+            "not so line 3",
+        ),
+        (
+            format!("{header}{line}{line}"),
+            "more than one machine is called a",
+        ),
+        (
+            format!("{header}{}", line.replace(",4,", ",four,")),
+            "expected a number, found \"four\"",
+        ),
+        (
+            format!("{header}{}", line.replace("52:54:00:00:00:01", "")),
+            "a machine needs a MAC",
+        ),
+    ] {
+        let said = rack_says(&table);
+        assert!(said.contains(expected), "{table}\n{said}");
+        assert_eq!(said.is_empty(), expected.is_empty(), "{table}\n{said}");
+    }
+}

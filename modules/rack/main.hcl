@@ -7,7 +7,16 @@ bmctl {
 locals {
   # A file without a header gets one.
   header = var.columns == null ? "" : "${join(",", var.columns)}\n"
-  rows   = csvdecode("${local.header}${var.csv}")
+  # The table is sensitive as a whole, so that no message quotes a line of it; what is not a password is not.
+  text  = "${local.header}${var.csv}"
+  table = nonsensitive(try(csvdecode(local.text), []))
+  rows  = [for row in local.table : { for column, cell in row : lower(trimspace(column)) => trimspace(cell) }]
+
+  # What a table that cannot be read is told by: its lines that have more or fewer cells than the first.
+  ragged = can(csvdecode(local.text)) ? [] : [
+    for i, line in split("\n", nonsensitive(local.text)) : i + 1
+    if trimspace(line) != "" && length(split(",", line)) != length(split(",", split("\n", nonsensitive(local.text))[0]))
+  ]
 
   # What each column may be called; the first name is this module's own. The others are those of nova-baremetal's commands and of
   # the tables that came with it.
@@ -28,20 +37,28 @@ locals {
     labels       = ["labels"]
   }
 
+  # A table without lines needs no columns.
+  missing = length(local.rows) == 0 ? [] : [
+    for field in ["mac", "bmc", "cpus", "memory_mb", "local_gb"] : field
+    if !anytrue([for c in local.names[field] : contains(keys(local.rows[0]), c)])
+  ]
+
   # One object a machine, with this module's names; a cell that is empty or not there is null.
   cells = [
-    for row in local.rows : {
+    for row in length(local.missing) == 0 ? local.rows : [] : {
       for field, candidates in local.names : field => try(
-        [for c in candidates : trimspace(row[c]) if try(trimspace(row[c]), "") != ""][0], null
+        [for c in candidates : field == "password" ? sensitive(row[c]) : row[c] if lookup(row, c, "") != ""][0], null
       )
     }
   ]
 
   # A machine without a name is known by the end of its MAC.
-  machines = {
+  named = {
     for i, cell in local.cells :
-    coalesce(cell.name, "${var.prefix}${replace(try(lower(cell.mac), tostring(i)), ":", "")}") => cell
+    coalesce(cell.name, "${var.prefix}${replace(try(lower(cell.mac), tostring(i)), ":", "")}") => cell...
   }
+  twice    = [for name, cells in local.named : name if length(cells) > 1]
+  machines = { for name, cells in local.named : name => cells[0] }
 }
 
 node "machine" {
@@ -79,7 +96,7 @@ node "machine" {
   lifecycle {
     precondition {
       condition     = each.value.mac != null && each.value.bmc != null
-      error_message = "${each.key}: a machine needs a MAC and the address of its BMC; the columns are ${join(", ", keys(local.rows[0]))}"
+      error_message = "${each.key}: a machine needs a MAC and the address of its BMC"
     }
     precondition {
       condition     = each.value.password != null || var.password != null

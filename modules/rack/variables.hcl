@@ -1,6 +1,19 @@
 variable "csv" {
   type        = string
+  sensitive   = true
   description = "the table: file(\"rack.csv\")"
+  validation {
+    condition     = nonsensitive(can(csvdecode(local.text)))
+    error_message = "the table cannot be read: every line has as many cells as the first${length(nonsensitive(local.ragged)) == 0 ? "" : "; not so line ${join(", ", nonsensitive(local.ragged))}"}"
+  }
+  validation {
+    condition     = length(local.missing) == 0
+    error_message = "the table has no column ${join(", ", local.missing)}; its first line names the columns, with commas between them, or `columns` does"
+  }
+  validation {
+    condition     = length(local.twice) == 0
+    error_message = "more than one machine is called ${join(", ", local.twice)}"
+  }
 }
 
 variable "columns" {

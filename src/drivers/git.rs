@@ -29,6 +29,18 @@ pub enum GitError {
     },
 }
 
+/// Variables that a hook of another repository, from which bmctl may be run, sets for that repository: with them, git would
+/// write there.
+const ELSEWHERE: [&str; 7] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+];
+
 /// Directories within each other in a checkout.
 const DEPTH_MAX: usize = 64;
 
@@ -112,11 +124,13 @@ impl Git<'_> {
                 "-c",
                 "init.defaultBranch=main",
             ])
+            .args(["-c", "core.eol=lf"])
             .args(args)
             .env("GIT_TERMINAL_PROMPT", "0")
-            .env_remove("GIT_DIR")
-            .env_remove("GIT_WORK_TREE")
             .stdin(Stdio::null());
+        for name in ELSEWHERE {
+            command.env_remove(name);
+        }
         let ended = command.output().map_err(GitError::Start)?;
         if ended.status.success() {
             return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());

@@ -73,7 +73,8 @@ impl Maker<'_> {
         let needs = self.needs(addr, before, record);
         let strongest = needs.iter().map(|n| n.what).max();
         let mut reasons: Vec<String> = needs.iter().map(|n| n.reason.clone()).collect();
-        if imported && before.disk.is_none() && unfinished_adoption(&before.phase) {
+        // With its `import` block or without: what the node carries is not bmctl's to write over.
+        if before.disk.is_none() && unfinished_adoption(&before.phase) {
             reasons.splice(0..0, phase_reason(&before.phase));
             return make(Action::Adopt, Risk::InPlace, reasons, Work::Adopt);
         }
@@ -208,6 +209,13 @@ impl Maker<'_> {
 
 /// What an instance says of itself while it is being taken over.
 pub(super) const ADOPTING: &str = "taking it over did not come to its end";
+
+/// Whether there is something of it on its node's disk: written by bmctl, or taken over.
+pub(super) fn has_data(record: &InstanceRecord) -> bool {
+    record.disk.is_some()
+        || matches!(record.phase, InstancePhase::Running | InstancePhase::Off)
+        || unfinished_adoption(&record.phase)
+}
 
 fn unfinished_adoption(phase: &InstancePhase) -> bool {
     matches!(phase, InstancePhase::NeedsAttention(why) if why == ADOPTING)

@@ -22,6 +22,12 @@ pub fn settle(fleet: &Fleet, recorded: &Recorded) -> Option<Fleet> {
     out
 }
 
+/// Whether changes of an attribute are ignored: of `flavor` and `image`, changes of what is in them too.
+pub fn keeps(fleet: &Fleet, addr: &Addr, attribute: &str) -> bool {
+    let rules = fleet.lifecycle.get(addr);
+    rules.is_some_and(|rules| rules.ignore_changes.covers(attribute))
+}
+
 fn one(fleet: &mut Fleet, addr: &Addr, ignore: &Ignore, before: &Resource) {
     match before {
         Resource::Network(was) => fleet.networks.get_mut(addr).map(|is| keep(is, was, ignore)),
@@ -35,10 +41,12 @@ fn one(fleet: &mut Fleet, addr: &Addr, ignore: &Ignore, before: &Resource) {
             keep(is, was, ignore);
             is.power = power;
         }),
-        Resource::Instance(was) => fleet
-            .instances
-            .get_mut(addr)
-            .map(|is| keep(is, &was.desired, ignore)),
+        Resource::Instance(was) => fleet.instances.get_mut(addr).map(|is| {
+            // A rule of `lifecycle` holds as it is declared, like the one that says what is ignored.
+            let prevent_destroy = is.prevent_destroy;
+            keep(is, &was.desired, ignore);
+            is.prevent_destroy = prevent_destroy;
+        }),
     };
 }
 

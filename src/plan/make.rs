@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256 as Hasher};
 
-use super::decide::{Work, fate, phase_reason, traces};
+use super::decide::{Work, fate, has_data, phase_reason, traces};
 use super::diff;
 use super::place::{Placed, place};
 use super::step::Afterwards;
@@ -17,7 +17,7 @@ use super::{
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ids::{Addr, Kind};
 use crate::model::{
-    Fleet, Ground, ImageFacts, ImageType, InstanceRecord, Nic, Node, Observed, PowerSeen,
+    Fleet, Ground, Ignore, ImageFacts, ImageType, InstanceRecord, Nic, Node, Observed, PowerSeen,
     PowerState, Recorded, Resource, rules,
 };
 use crate::units::{Sha256, TableId};
@@ -56,7 +56,7 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
         Intent::Destroy => &nothing,
     };
     diagnostics.extend(rules::check(fleet, input.facts));
-    diagnostics.extend(unknown_imports(fleet));
+    diagnostics.extend(wrong_imports(fleet));
     let placement = place(fleet, recorded, input.facts);
     let (addresses, full) = allocate::allocate(fleet, recorded);
     if !diagnostics.has_errors() {
@@ -98,8 +98,8 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     maker.finish()
 }
 
-/// Imports into what is not declared.
-fn unknown_imports(fleet: &Fleet) -> Vec<Diagnostic> {
+/// Imports into what is not declared, or from two places.
+fn wrong_imports(fleet: &Fleet) -> Vec<Diagnostic> {
     let unknown = fleet
         .imports
         .iter()
@@ -110,7 +110,20 @@ fn unknown_imports(fleet: &Fleet) -> Vec<Diagnostic> {
             .at(import.span, "said here")
             .help("declare the instance as it is to be; the plan shows what would differ")
     });
-    told.collect()
+    let mut nodes: BTreeMap<&Addr, &Addr> = BTreeMap::new();
+    let twice = fleet.imports.iter().filter_map(move |import| {
+        let first = *nodes.entry(&import.to).or_insert(&import.node);
+        (*first != import.node).then(|| {
+            let text = format!(
+                "{} is to be taken over from {first} and from {}",
+                import.to, import.node
+            );
+            Diagnostic::error("E0612", text)
+                .at(import.span, "said here, and before")
+                .help("an instance stands on one node: take one of the `import` blocks out")
+        })
+    });
+    told.chain(twice).collect()
 }
 
 pub(super) struct Maker<'a> {
@@ -454,12 +467,29 @@ impl<'a> Maker<'a> {
                     .or_else(|| self.recorded_by.get(other)),
             );
         }
-        let Some(decision) = self.decide(addr, before, &record) else {
+        let Some(mut decision) = self.decide(addr, before, &record) else {
             return;
         };
-        let has_data = before.is_some_and(|b| b.disk.is_some());
-        if matches!(decision.work, Work::Deploy) && has_data && record.desired.prevent_destroy {
+        // What is written is what is declared; what was ignored is a change of its own then, and is shown.
+        if matches!(decision.work, Work::Deploy)
+            && let Some(fresh) = self.declared_record(addr)
+            && fresh != record
+        {
+            record = fresh;
+            let Some(shown) = self.decide(addr, before, &record) else {
+                return;
+            };
+            decision = shown;
+        }
+        let loses_data = matches!(decision.work, Work::Deploy) && before.is_some_and(has_data);
+        if loses_data && record.desired.prevent_destroy {
             self.prevented(addr, "written anew");
+            return;
+        }
+        if matches!(decision.work, Work::Adopt)
+            && let Some(other) = self.destroyed_on(&record.node)
+        {
+            self.occupied(addr, &record.node, &other);
             return;
         }
         let mut disk = None;
@@ -531,6 +561,25 @@ impl<'a> Maker<'a> {
         });
     }
 
+    /// The instance that this plan takes down on a node.
+    fn destroyed_on(&self, node: &Addr) -> Option<Addr> {
+        let last = self.vacated.get(node)?;
+        let destroyed = self.released_by.iter().find(|(_, step)| *step == last);
+        destroyed.map(|(addr, _)| addr.clone())
+    }
+
+    fn occupied(&mut self, addr: &Addr, node: &Addr, other: &Addr) {
+        let text = format!("{addr} cannot be taken over: this plan takes down {other} on {node}");
+        let d = Diagnostic::error("E0612", text).help(format!(
+            "if it is {other} by another name, write moved {{ from = {other}, to = {addr} }} instead of the import; if bmctl is to forget {other}, `removed` with destroy = false"
+        ));
+        let import = self.input.fleet.imports.iter().find(|i| i.to == *addr);
+        self.diagnostics.push(match import {
+            Some(import) => d.at(import.span, "said here"),
+            None => d,
+        });
+    }
+
     fn image_check(&mut self, record: &InstanceRecord) {
         let image = &record.desired.image;
         if self.image_checks.contains_key(image) {
@@ -548,8 +597,25 @@ impl<'a> Maker<'a> {
         self.image_checks.insert(image.clone(), id);
     }
 
-    /// What will be true of the instance when its change has ended well.
+    /// What will be true of the instance when its change has ended well, unless it is deployed.
     pub(super) fn desired_record(&self, addr: &Addr) -> Option<InstanceRecord> {
+        let mut record = self.declared_record(addr)?;
+        if let Some(Resource::Instance(before)) = self.input.recorded.resources.get(addr)
+            && before.node == record.node
+        {
+            if ignore::keeps(self.fleet, addr, "flavor") {
+                record.flavor = before.flavor.clone();
+            }
+            if ignore::keeps(self.fleet, addr, "image") {
+                record.image = before.image.clone();
+                record.image_facts = before.image_facts.clone();
+            }
+        }
+        Some(record)
+    }
+
+    /// The same, of what is declared alone.
+    fn declared_record(&self, addr: &Addr) -> Option<InstanceRecord> {
         let desired = self.fleet.instances.get(addr)?;
         let node = &self.placed.get(addr)?.node;
         let declared = self.fleet.nodes.get(node)?;
@@ -853,5 +919,65 @@ pub fn fingerprint(fleet: &Fleet) -> Sha256 {
     add(serde_json::to_vec(&fleet.nodes));
     add(serde_json::to_vec(&fleet.nics));
     add(serde_json::to_vec(&fleet.instances));
+    for rule in rules_of(fleet) {
+        add(Ok(rule.into_bytes()));
+    }
     Sha256(hash.finalize().into())
+}
+
+/// What is said about resources: a plan that was made before `removed` said to leave something alone is not to be applied after.
+fn rules_of(fleet: &Fleet) -> Vec<String> {
+    let mut out = Vec::new();
+    for addr in &fleet.prevent_destroy {
+        out.push(format!("\nprevent_destroy {addr}"));
+    }
+    for (addr, before) in &fleet.depends_on {
+        for other in before {
+            out.push(format!("\n{addr} depends_on {other}"));
+        }
+    }
+    for (addr, rules) in &fleet.lifecycle {
+        match &rules.ignore_changes {
+            Ignore::All => out.push(format!("\n{addr} ignores all")),
+            Ignore::These(names) => {
+                out.extend(names.iter().map(|n| format!("\n{addr} ignores {n}")));
+            }
+        }
+        for trigger in &rules.replace_triggered_by {
+            let attribute = trigger.attribute.as_deref().unwrap_or("*");
+            out.push(format!("\n{addr} follows {} {attribute}", trigger.addr));
+        }
+    }
+    for moved in &fleet.moved {
+        out.push(format!("\nmoved {} {}", moved.from, moved.to));
+    }
+    for removed in &fleet.removed {
+        out.push(format!("\nremoved {} {}", removed.from, removed.destroy));
+    }
+    for import in &fleet.imports {
+        out.push(format!("\nimport {} {}", import.to, import.node));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::{FileId, Span};
+    use crate::model::{Removed, Subject};
+
+    #[test]
+    fn a_plan_is_of_what_was_said_too() {
+        let plain = Fleet::default();
+        let mut fleet = Fleet::default();
+        fleet.removed.push(Removed {
+            from: Subject::Resource("instance.web".parse().unwrap()),
+            destroy: false,
+            span: Span::new(FileId(0), 0..0),
+        });
+        assert_ne!(fingerprint(&plain), fingerprint(&fleet));
+        let mut taken_down = fleet.clone();
+        taken_down.removed[0].destroy = true;
+        assert_ne!(fingerprint(&taken_down), fingerprint(&fleet));
+    }
 }

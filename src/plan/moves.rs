@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diag::{Diagnostic, Diagnostics, Span};
-use crate::ids::{Addr, ModuleStep};
+use crate::ids::{Addr, Key, ModuleStep};
 use crate::model::{Fleet, Observed, Recorded, Resource, Subject};
 
 /// Old addresses and their new ones.
@@ -12,10 +12,7 @@ pub type Moves = BTreeMap<Addr, Addr>;
 /// Which recorded resources go by another address from here on. Statements are followed one after the other, so that a resource
 /// that was moved twice arrives where it is.
 pub fn resolve(fleet: &Fleet, recorded: &Recorded, diagnostics: &mut Diagnostics) -> Moves {
-    let mut moves = Moves::new();
-    if fleet.moved.is_empty() {
-        return moves;
-    }
+    let mut moves = implied(fleet, recorded);
     for from in recorded.resources.keys() {
         let Some((to, span)) = follow(fleet, from, diagnostics) else {
             continue;
@@ -45,6 +42,34 @@ pub fn resolve(fleet: &Fleet, recorded: &Recorded, diagnostics: &mut Diagnostics
                 Diagnostic::error("E0608", format!("{from} cannot move to {to}: {other} is recorded under that address already, or moves there too"))
                     .help("one address is one resource: destroy one of them first, or move it elsewhere"),
             );
+        }
+    }
+    moves
+}
+
+/// A resource that was given `count`, or lost it, is the first of them: no statement is needed for that, as in Terraform.
+fn implied(fleet: &Fleet, recorded: &Recorded) -> Moves {
+    let mut moves = Moves::new();
+    for from in recorded.resources.keys() {
+        let key = match from.key {
+            None => Some(Key::Index(0)),
+            Some(Key::Index(0)) => None,
+            Some(Key::Index(_) | Key::Text(_)) => continue,
+        };
+        let to = Addr {
+            key,
+            ..from.clone()
+        };
+        let is_free = fleet.origins.contains_key(&to) && !recorded.resources.contains_key(&to);
+        if !is_free || fleet.origins.contains_key(from) {
+            continue;
+        }
+        let said = fleet.moved.iter().any(|m| {
+            moved(&m.from, &m.to, from).is_some() || m.to == Subject::Resource(to.clone())
+        });
+        let removed = fleet.removed.iter().any(|r| about(&r.from, from));
+        if !said && !removed {
+            moves.insert(from.clone(), to);
         }
     }
     moves
@@ -174,6 +199,25 @@ pub fn renamed(recorded: &Recorded, observed: &Observed, moves: &Moves) -> (Reco
     )
 }
 
+/// Whether a statement about `from` is about this resource.
+fn about(from: &Subject, addr: &Addr) -> bool {
+    match from {
+        Subject::Resource(from) => {
+            let same =
+                addr.module == from.module && addr.kind == from.kind && addr.name == from.name;
+            same && (from.key.is_none() || from.key == addr.key)
+        }
+        Subject::Module(path) => {
+            let around = addr.module.get(..path.len()).unwrap_or_default();
+            around.len() == path.len()
+                && around
+                    .iter()
+                    .zip(path)
+                    .all(|(a, p)| a.name == p.name && (p.key.is_none() || p.key == a.key))
+        }
+    }
+}
+
 /// What leaves state without being taken down.
 pub fn forgotten(
     fleet: &Fleet,
@@ -182,21 +226,7 @@ pub fn forgotten(
 ) -> BTreeSet<Addr> {
     let mut out = BTreeSet::new();
     for removed in &fleet.removed {
-        let about = |addr: &Addr| match &removed.from {
-            Subject::Resource(from) => {
-                let same =
-                    addr.module == from.module && addr.kind == from.kind && addr.name == from.name;
-                same && (from.key.is_none() || from.key == addr.key)
-            }
-            Subject::Module(path) => {
-                let around = addr.module.get(..path.len()).unwrap_or_default();
-                around.len() == path.len()
-                    && around
-                        .iter()
-                        .zip(path)
-                        .all(|(a, p)| a.name == p.name && (p.key.is_none() || p.key == a.key))
-            }
-        };
+        let about = |addr: &Addr| about(&removed.from, addr);
         if let Some(declared) = fleet.origins.keys().find(|addr| about(addr)) {
             diagnostics.push(
                 Diagnostic::error(

@@ -5,10 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{layout, specs};
+use super::{ignore, layout, specs};
 use crate::diag::Diagnostic;
 use crate::ids::Addr;
-use crate::model::{Firmware, Fleet, ImageFacts, ImageType, Instance, Node, Recorded, Resource};
+use crate::model::{
+    Firmware, Flavor, Fleet, Image, ImageFacts, ImageType, Instance, InstanceRecord, Node,
+    Recorded, Resource,
+};
 use crate::units::{GIB, human_bytes};
 
 /// Where an instance goes.
@@ -32,6 +35,13 @@ struct Wish<'a> {
     image: &'a Addr,
     labels: &'a BTreeMap<String, String>,
     networks: Vec<&'a Addr>,
+}
+
+/// What an instance is made of, as far as a node has to fit it.
+struct Asked<'r> {
+    flavor: &'r Flavor,
+    image: &'r Image,
+    facts: Option<&'r ImageFacts>,
 }
 
 struct Candidates<'a> {
@@ -59,11 +69,11 @@ pub fn place<'a>(
     recorded: &'a Recorded,
     facts: &'a BTreeMap<Addr, ImageFacts>,
 ) -> Placement {
-    let was_on: BTreeMap<&Addr, &Addr> = recorded
+    let was_on: BTreeMap<&Addr, &InstanceRecord> = recorded
         .resources
         .iter()
         .filter_map(|(addr, resource)| match resource {
-            Resource::Instance(record) => Some((addr, &record.node)),
+            Resource::Instance(record) => Some((addr, record.as_ref())),
             Resource::Network(_)
             | Resource::Site(_)
             | Resource::Flavor(_)
@@ -82,7 +92,7 @@ pub fn place<'a>(
         fleet,
         facts,
         nics,
-        occupied: was_on.values().copied().collect(),
+        occupied: was_on.values().map(|record| &record.node).collect(),
         holder: BTreeMap::new(),
         movable: BTreeSet::new(),
         candidates: BTreeMap::new(),
@@ -91,8 +101,9 @@ pub fn place<'a>(
     let mut moved = BTreeMap::new();
 
     for (addr, instance) in &fleet.instances {
-        if let Some(node) = was_on.get(addr).copied() {
-            match seats.may_stay(instance, node) {
+        if let Some(record) = was_on.get(addr).copied() {
+            let node = &record.node;
+            match seats.may_stay(addr, instance, record) {
                 Ok(()) => {
                     seats.holder.insert(node, addr);
                 }
@@ -108,8 +119,13 @@ pub fn place<'a>(
         .iter()
         .filter(|(addr, _)| !seated.contains(addr))
         .collect();
-    // What is taken over stands where it stands.
-    let imports: BTreeMap<&Addr, &Addr> = fleet.imports.iter().map(|i| (&i.to, &i.node)).collect();
+    // What is taken over stands where it stands; what is recorded was taken over, or deployed.
+    let imports: BTreeMap<&Addr, &Addr> = fleet
+        .imports
+        .iter()
+        .filter(|i| !was_on.contains_key(&i.to))
+        .map(|i| (&i.to, &i.node))
+        .collect();
     let pin_of =
         |addr: &Addr, instance: &'a Instance| imports.get(addr).copied().or(instance.node.as_ref());
     for &(addr, instance) in &waiting {
@@ -137,7 +153,13 @@ pub fn place<'a>(
 }
 
 impl<'a> Seats<'a> {
-    fn may_stay(&self, instance: &Instance, node: &Addr) -> Result<(), String> {
+    fn may_stay(
+        &self,
+        addr: &Addr,
+        instance: &Instance,
+        record: &InstanceRecord,
+    ) -> Result<(), String> {
+        let node = &record.node;
         if let Some(pin) = instance.node.as_ref().filter(|pin| *pin != node) {
             return Err(format!("pinned to {pin}"));
         }
@@ -146,12 +168,54 @@ impl<'a> Seats<'a> {
             .nodes
             .get(node)
             .ok_or_else(|| "the node is no longer declared".to_owned())?;
-        self.fits(instance, node, declared)
+        let mut asked = self.asked(instance)?;
+        if ignore::keeps(self.fleet, addr, "flavor") {
+            asked.flavor = &record.flavor;
+        }
+        if ignore::keeps(self.fleet, addr, "image") {
+            asked.image = &record.image;
+            asked.facts = Some(&record.image_facts);
+        }
+        self.suits(&asked, instance, node, declared)
+    }
+
+    fn asked(&self, instance: &Instance) -> Result<Asked<'a>, String> {
+        let Some(flavor) = self.fleet.flavors.get(&instance.flavor) else {
+            return Err(format!(
+                "{}, which ignore_changes keeps, is not declared",
+                instance.flavor
+            ));
+        };
+        let Some(image) = self.fleet.images.get(&instance.image) else {
+            return Err(format!(
+                "{}, which ignore_changes keeps, is not declared",
+                instance.image
+            ));
+        };
+        Ok(Asked {
+            flavor,
+            image,
+            facts: self.facts.get(&instance.image),
+        })
     }
 
     /// Whether the node could carry the instance, whoever is on it.
     fn fits(&self, instance: &Instance, addr: &Addr, node: &Node) -> Result<(), String> {
-        let fleet = self.fleet;
+        self.suits(&self.asked(instance)?, instance, addr, node)
+    }
+
+    fn suits(
+        &self,
+        asked: &Asked<'_>,
+        instance: &Instance,
+        addr: &Addr,
+        node: &Node,
+    ) -> Result<(), String> {
+        let Asked {
+            flavor,
+            image,
+            facts,
+        } = *asked;
         for (key, value) in &instance.match_labels {
             match node.labels.get(key) {
                 Some(found) if found == value => {}
@@ -159,12 +223,6 @@ impl<'a> Seats<'a> {
                 None => return Err(format!("has no label {key} (wanted {value})")),
             }
         }
-        let (Some(flavor), Some(image)) = (
-            fleet.flavors.get(&instance.flavor),
-            fleet.images.get(&instance.image),
-        ) else {
-            return Err("its flavor or image is not declared".to_owned());
-        };
         if node.cpus < flavor.cpus {
             return Err(format!(
                 "has {} cpus, {} needs {}",
@@ -203,10 +261,7 @@ impl<'a> Seats<'a> {
             ));
         }
         if image.kind == ImageType::Disk {
-            let image_size = self
-                .facts
-                .get(&instance.image)
-                .map_or(0, |f| f.virtual_size);
+            let image_size = facts.map_or(0, |f| f.virtual_size);
             needed = needed.max(image_size.saturating_add(layout::CONFIG_DRIVE_BYTES * 2));
         }
         if node.local_gb.saturating_mul(GIB) < needed {

@@ -2,6 +2,7 @@
 //!
 //! The protocol is in docs/design/0001-deploy-channel.md. What is refused changes nothing here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,24 @@ impl BootEntry {
     pub fn target(&self) -> &BootTarget {
         match self {
             BootEntry::Deploy { target, .. } | BootEntry::Instance { target, .. } => target,
+        }
+    }
+
+    /// Puts new addresses into the place of old ones. A new field that names a resource must be renamed here.
+    pub(super) fn rename(&mut self, moves: &BTreeMap<Addr, Addr>) {
+        let one = |addr: &mut Addr| {
+            if let Some(to) = moves.get(addr) {
+                addr.clone_from(to);
+            }
+        };
+        match self {
+            BootEntry::Deploy { target, .. } => one(&mut target.site),
+            BootEntry::Instance {
+                instance, target, ..
+            } => {
+                one(instance);
+                one(&mut target.site);
+            }
         }
     }
 }
@@ -507,7 +526,10 @@ fn read_command(row: &SqliteRow) -> Result<Command, StoreError> {
     })
 }
 
-fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(
+    what: &str,
+    text: &str,
+) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|e| StoreError::Corrupt {
         what: what.to_owned(),
         why: e.to_string(),

@@ -4,6 +4,7 @@
 //! transaction. Never decides anything: that is the engine's.
 
 mod channel;
+mod moves;
 mod seal;
 mod sqlite;
 

@@ -338,118 +338,7 @@ impl Store {
         Ok(())
     }
 
-    /// Gives resources other addresses: their rows, what names them in other rows, their claims and their secrets, which are
-    /// sealed under their names.
-    async fn rename(
-        &self,
-        tx: &mut Transaction<'static, Sqlite>,
-        moves: &BTreeMap<Addr, Addr>,
-    ) -> Result<(), StoreError> {
-        let rows: Vec<(String, String)> = sqlx::query_as("SELECT addr, body FROM resources")
-            .fetch_all(&mut **tx)
-            .await?;
-        let mut changed: Vec<(String, String, String)> = Vec::new();
-        for (addr, body) in rows {
-            let (known, before) = read_resource(&addr, &body)?;
-            let mut after = before.clone();
-            after.rename(moves);
-            let to = moves.get(&known).unwrap_or(&known);
-            if after != before || *to != known {
-                changed.push((addr, to.to_string(), to_json("a resource", &after)?));
-            }
-        }
-        // All old rows go before the first new one comes: addresses may change places.
-        for (old, _, _) in &changed {
-            sqlx::query("DELETE FROM resources WHERE addr = $1")
-                .bind(old)
-                .execute(&mut **tx)
-                .await?;
-        }
-        for (_, new, body) in &changed {
-            sqlx::query("INSERT INTO resources VALUES ($1, $2)")
-                .bind(new)
-                .bind(body)
-                .execute(&mut **tx)
-                .await?;
-        }
-        self.rename_claims(tx, moves).await?;
-        self.rename_secrets(tx, moves).await
-    }
-
-    async fn rename_claims(
-        &self,
-        tx: &mut Transaction<'static, Sqlite>,
-        moves: &BTreeMap<Addr, Addr>,
-    ) -> Result<(), StoreError> {
-        let to = |text: String| match text.parse::<Addr>() {
-            Ok(addr) => moves.get(&addr).map_or(text, Addr::to_string),
-            Err(_) => text,
-        };
-        let claims: Vec<(String, String)> = sqlx::query_as("SELECT node, instance FROM claims")
-            .fetch_all(&mut **tx)
-            .await?;
-        sqlx::query("DELETE FROM claims").execute(&mut **tx).await?;
-        for (node, instance) in claims {
-            sqlx::query("INSERT INTO claims VALUES ($1, $2)")
-                .bind(to(node))
-                .bind(to(instance))
-                .execute(&mut **tx)
-                .await?;
-        }
-        let left: Vec<(String, String)> =
-            sqlx::query_as("SELECT node, partitioning FROM left_behind")
-                .fetch_all(&mut **tx)
-                .await?;
-        sqlx::query("DELETE FROM left_behind")
-            .execute(&mut **tx)
-            .await?;
-        for (node, table) in left {
-            sqlx::query("INSERT INTO left_behind VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                .bind(to(node))
-                .bind(table)
-                .execute(&mut **tx)
-                .await?;
-        }
-        Ok(())
-    }
-
-    /// A secret that is sealed under the new name already, from the configuration, is newer than the one that moves.
-    async fn rename_secrets(
-        &self,
-        tx: &mut Transaction<'static, Sqlite>,
-        moves: &BTreeMap<Addr, Addr>,
-    ) -> Result<(), StoreError> {
-        let mut moved = Vec::new();
-        for (from, to) in moves {
-            for what in ["password", "user_data"] {
-                let (old, new) = (format!("{from}/{what}"), format!("{to}/{what}"));
-                let sealed: Option<Vec<u8>> =
-                    sqlx::query_scalar("SELECT sealed FROM secrets WHERE name = $1")
-                        .bind(&old)
-                        .fetch_optional(&mut **tx)
-                        .await?;
-                let Some(sealed) = sealed else { continue };
-                let text = self.sealer.open_text(&old, &sealed)?;
-                moved.push((old, self.sealer.seal(&new, text.expose().as_bytes())?, new));
-            }
-        }
-        for (old, _, _) in &moved {
-            sqlx::query("DELETE FROM secrets WHERE name = $1")
-                .bind(old)
-                .execute(&mut **tx)
-                .await?;
-        }
-        for (_, sealed, new) in moved {
-            sqlx::query("INSERT INTO secrets VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
-                .bind(new)
-                .bind(sealed)
-                .execute(&mut **tx)
-                .await?;
-        }
-        Ok(())
-    }
-
-    async fn change(
+    pub(super) async fn change(
         &self,
         tx: &mut Transaction<'static, Sqlite>,
         changes: &[StateChange],
@@ -571,7 +460,7 @@ impl Store {
     }
 }
 
-fn read_resource(addr: &str, body: &str) -> Result<(Addr, Resource), StoreError> {
+pub(super) fn read_resource(addr: &str, body: &str) -> Result<(Addr, Resource), StoreError> {
     let resource = serde_json::from_str(body).map_err(|e| StoreError::Corrupt {
         what: addr.to_owned(),
         why: e.to_string(),

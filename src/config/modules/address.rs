@@ -23,6 +23,9 @@ pub struct GitSource {
 /// Hosts whose addresses are understood without a scheme.
 const HOSTS: [&str; 3] = ["github.com/", "gitlab.com/", "bitbucket.org/"];
 
+/// A name in front of `@` that is so long is an access token: hosts take one there, and it would come into the lock file.
+const TOKEN_LENGTH_MIN: usize = 20;
+
 const FORMS: &str = "expected a directory such as \"./rack\" or a repository such as \"git::https://example.org/racks.git//rack?ref=v1.2\"";
 
 impl ModuleSource {
@@ -86,6 +89,9 @@ fn git(text: &str) -> Result<GitSource, String> {
     if url.len() <= after_scheme || url.starts_with('-') {
         return Err(FORMS.to_owned());
     }
+    if url.starts_with('.') {
+        return Err("expected the address of a repository, found a relative path, which another clone would not have: git::file:///srv/racks.git is one on this machine".to_owned());
+    }
     if subdir.split('/').any(|part| part == "..") {
         return Err(
             "expected a directory in the repository after `//`, found one with `..`".to_owned(),
@@ -94,7 +100,7 @@ fn git(text: &str) -> Result<GitSource, String> {
     let user = url
         .get(after_scheme..)
         .and_then(|rest| rest.split_once('@'));
-    if user.is_some_and(|(user, _)| user.contains(':')) {
+    if user.is_some_and(|(user, _)| user.contains(':') || user.len() >= TOKEN_LENGTH_MIN) {
         return Err(
             "a password in an address would be seen by everyone; git's credential helpers hold it"
                 .to_owned(),
@@ -209,6 +215,11 @@ mod tests {
             ("hashicorp/consul/aws", "expected a directory"),
             ("https://example.org/a.zip", "expected a directory"),
             ("git::https://u:p@example.org/a.git", "password"),
+            (
+                "git::https://ghp_0123456789abcdefghij@example.org/a.git",
+                "password",
+            ),
+            ("git::../a.git//rack", "relative path"),
             ("git::https://example.org/a.git?depth=1", "?ref=NAME"),
             (
                 "git::https://example.org/a.git?ref=--upload-pack=x",
