@@ -73,7 +73,8 @@ impl Number {
         let scaled = a << shift;
         let result = &scaled / b;
         // What is left over decides a tie; one bit below the others stands for it.
-        let rest = (scaled != &result * b).then(|| BigInt::from(if a.sign() == b.sign() { 1 } else { -1 }));
+        let rest = (scaled != &result * b)
+            .then(|| BigInt::from(if a.sign() == b.sign() { 1 } else { -1 }));
         let result = (result << 1u8) + rest.unwrap_or_default();
         Number::rounded(
             result,
@@ -153,11 +154,15 @@ impl Number {
 
     /// The number as an integer, when it is one and fits.
     pub fn to_i64(&self) -> Option<i64> {
-        self.is_integer().then(|| self.to_bigint().to_i64()).flatten()
+        self.is_integer()
+            .then(|| self.to_bigint().to_i64())
+            .flatten()
     }
 
     pub fn to_u64(&self) -> Option<u64> {
-        self.is_integer().then(|| self.to_bigint().to_u64()).flatten()
+        self.is_integer()
+            .then(|| self.to_bigint().to_u64())
+            .flatten()
     }
 
     pub fn to_usize(&self) -> Option<usize> {
@@ -286,7 +291,10 @@ impl Number {
             return BigDecimal::from(self.to_bigint());
         }
         let places = u32::try_from(self.exponent.unsigned_abs()).unwrap_or(u32::MAX);
-        BigDecimal::new(&self.mantissa * BigInt::from(5u8).pow(places), i64::from(places))
+        BigDecimal::new(
+            &self.mantissa * BigInt::from(5u8).pow(places),
+            i64::from(places),
+        )
     }
 }
 

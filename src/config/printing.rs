@@ -135,7 +135,9 @@ fn trimmed(digits: &[u8]) -> String {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = self.is_integer();
-        let size = self.exponent().saturating_add_unsigned(self.mantissa().bits());
+        let size = self
+            .exponent()
+            .saturating_add_unsigned(self.mantissa().bits());
         if whole && size.unsigned_abs() <= self.precision() {
             return self.to_bigint().fmt(f);
         }

@@ -166,7 +166,11 @@ pub fn value(
         Some(attribute) => {
             let evaluated = eval(&attribute.value, scope);
             let value = evaluated.map_err(|stop| report.stop(stop, None)).ok()?;
-            let span = if sensitive { block.header } else { attribute.value.span };
+            let span = if sensitive {
+                block.header
+            } else {
+                attribute.value.span
+            };
             Some(typed(name, &value.marked(sensitive), &of, span, report)?)
         }
         None => None,
