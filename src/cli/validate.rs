@@ -6,7 +6,6 @@ use super::context::{self, ConfigArgs};
 use super::out::Out;
 use super::sources::FsSources;
 use super::{CommandResult, Exit, Failure, Global};
-use crate::diag::Diagnostics;
 use crate::model::rules;
 use crate::secret::Key32;
 
@@ -28,9 +27,9 @@ pub fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         key: Key32::new([0; 32]),
     };
     let loaded = crate::config::load(".", &context::variables(&args.config)?, &sources);
-    let mut all = Diagnostics::default();
-    let wrong = loaded.diagnostics.has_errors();
-    all.extend(loaded.diagnostics);
+    // The count of those that were not kept comes along.
+    let mut all = loaded.diagnostics;
+    let wrong = all.has_errors();
     if !wrong {
         all.extend(rules::check(&loaded.fleet, &BTreeMap::new()));
     }

@@ -42,6 +42,20 @@ impl Mismatch {
             format!("at {path}: expected {expected}, found {found}")
         }
     }
+
+    /// What is inside of a sensitive value bears no mark of its own, and keys are values, too.
+    fn inside_sensitive(self) -> Mismatch {
+        let path = if self.path.contains('"') {
+            String::new()
+        } else {
+            self.path
+        };
+        Mismatch {
+            path,
+            expected: self.expected,
+            found: "a sensitive value".to_owned(),
+        }
+    }
 }
 
 /// With its article: `a number`, `an object`.
@@ -56,6 +70,13 @@ pub fn expected(of: &Type) -> String {
 }
 
 pub fn convert(value: &Value, to: &Type) -> Result<Value, Mismatch> {
+    converted(value, to).map_err(|m| match value.sensitive && !m.path.is_empty() {
+        true => m.inside_sensitive(),
+        false => m,
+    })
+}
+
+fn converted(value: &Value, to: &Type) -> Result<Value, Mismatch> {
     let out = match (to, &value.data) {
         (Type::Any, _) => return Ok(value.clone()),
         (_, Data::Null) => return Ok(value.clone()),

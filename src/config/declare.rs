@@ -50,13 +50,14 @@ impl Declarations {
     /// Takes in one file.
     pub fn add(&mut self, body: Body, report: &Report) {
         for attribute in body.attributes {
+            let text = "an attribute outside of any block";
+            let help = did_you_mean(&attribute.name, known_blocks()).unwrap_or_else(|| {
+                "put it into `locals { }`; values for variables belong in bmctl.vars.hcl".to_owned()
+            });
             report.push(
-                Diagnostic::error(
-                    codes::UNKNOWN_ATTRIBUTE,
-                    "an attribute outside of any block",
-                )
-                .at(attribute.name_span, "not in a block")
-                .help("put it into `locals { }`; values for variables belong in bmctl.vars.hcl"),
+                Diagnostic::error(codes::UNKNOWN_ATTRIBUTE, text)
+                    .at(attribute.name_span, "not in a block")
+                    .help(help),
             );
         }
         for block in body.blocks {
@@ -162,15 +163,18 @@ fn twice(what: &str, again: Span, first: Span) -> Diagnostic {
         .help("give one of them another name")
 }
 
+fn known_blocks() -> impl Iterator<Item = &'static str> {
+    Kind::ALL.map(Kind::as_str).into_iter().chain(OTHERS)
+}
+
 fn unknown(block: &Block) -> Diagnostic {
     let kind = block.kind.as_ref();
-    let known = Kind::ALL.map(Kind::as_str).into_iter().chain(OTHERS);
     let d = Diagnostic::error(
         codes::UNKNOWN_BLOCK,
         format!("there is no block type `{kind}`"),
     )
     .at(block.header, "not known");
-    match did_you_mean(kind, known) {
+    match did_you_mean(kind, known_blocks()) {
         Some(help) => d.help(help),
         None if kind == "resource" => {
             d.help("kinds are block types of their own: node \"x\" { } instead of resource \"node\" \"x\" { }")

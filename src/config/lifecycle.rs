@@ -35,6 +35,12 @@ fn blocks(block: &Block) -> impl Iterator<Item = &Block> {
 /// Reads the block, and checks its preconditions.
 pub fn read(block: &Block, addr: &Addr, scope: &Scope<'_>, report: &Report) -> Rules {
     let mut rules = Rules::default();
+    if let [first, again, ..] = blocks(block).collect::<Vec<_>>().as_slice() {
+        let d = Diagnostic::error(codes::DUPLICATE, "`lifecycle` is written twice")
+            .at(again.header, "again here")
+            .also(first.header, "first here");
+        report.push(d.help("put the arguments of both into one block"));
+    }
     for lifecycle in blocks(block) {
         for attribute in &lifecycle.body.attributes {
             let read = match attribute.name.as_ref() {

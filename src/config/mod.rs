@@ -28,6 +28,7 @@ mod moves;
 mod number;
 mod order;
 mod outputs;
+mod printing;
 mod report;
 mod resources;
 pub mod schema;

@@ -103,9 +103,8 @@ fn to_json(value: &Value) -> serde_json::Value {
         Data::Null => serde_json::Value::Null,
         Data::Bool(b) => (*b).into(),
         Data::Number(n) => {
-            let exact = n
-                .to_f64()
-                .filter(|f| super::number::Number::from_f64(*f).as_ref() == Some(n));
+            // As readers print it: `0.1` is the same text there and here.
+            let exact = n.to_f64().filter(|f| f.to_string() == n.to_string());
             match (
                 n.to_i64(),
                 n.to_u64(),

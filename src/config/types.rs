@@ -151,7 +151,7 @@ fn unify(a: Type, b: Type) -> Option<Type> {
             Type::Set(Box::new(unify_all(items.into_iter().chain([*t]))?))
         }
         (Type::List(a), Type::Set(b)) | (Type::Set(b), Type::List(a)) => {
-            Type::Set(Box::new(unify(*a, *b)?))
+            Type::List(Box::new(unify(*a, *b)?))
         }
         (Type::Object(a), Type::Object(b)) => unify_objects(a, b)?,
         (Type::Object(fields), Type::Map(t)) | (Type::Map(t), Type::Object(fields)) => {

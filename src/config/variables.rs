@@ -166,7 +166,12 @@ pub fn value(
         Some(attribute) => {
             let evaluated = eval(&attribute.value, scope);
             let value = evaluated.map_err(|stop| report.stop(stop, None)).ok()?;
-            Some(typed(name, &value, &of, attribute.value.span, report)?)
+            let span = if sensitive {
+                block.header
+            } else {
+                attribute.value.span
+            };
+            Some(typed(name, &value.marked(sensitive), &of, span, report)?)
         }
         None => None,
     };

@@ -54,7 +54,15 @@ fn splat(value: &Value, steps: &[Step], scope: &Scope<'_>) -> Evaluated {
         }
     };
     let results = items.iter().map(|v| follow(v.clone(), steps, scope));
-    Ok(Value::tuple(results.collect::<Result<_, _>>()?).marked(value.sensitive))
+    let results = results.collect::<Result<Vec<_>, _>>()?;
+    let uniform = matches!(&value.data, Data::Seq(seq) if seq.kind != SeqKind::Tuple);
+    // Elements of one type give results of one type.
+    let splat = if uniform {
+        Value::list(results)
+    } else {
+        Value::tuple(results)
+    };
+    Ok(splat.marked(value.sensitive))
 }
 
 /// The value of a root name and the steps it has not used up.

@@ -192,7 +192,7 @@ fn concat(a: &Args<'_>) -> Result<Value, Fail> {
 
 fn merge(a: &Args<'_>) -> Result<Value, Fail> {
     let mut out = Entries::new();
-    let mut maps = !a.values.is_empty();
+    let mut maps = a.values.iter().any(|v| !v.is_null());
     let mut sensitive = false;
     for (i, value) in a.values.iter().enumerate() {
         sensitive |= value.sensitive;

@@ -29,7 +29,8 @@ pub const TABLE: &[Function] = &[
         ["base64decode(\"aGk=\")", "\"hi\""],
         &[Str],
         |a| {
-            let bytes = STANDARD.decode(a.text(0));
+            // Line ends are none of the text, such as the one at the end of a file.
+            let bytes = STANDARD.decode(a.text(0).replace(['\r', '\n'], ""));
             let bytes = bytes.map_err(|_| Fail::Arg(0, "expected base64".to_owned()))?;
             match String::from_utf8(bytes) {
                 Ok(text) => Ok(Value::string(text)),
@@ -120,6 +121,10 @@ fn csvdecode(a: &Args<'_>) -> Result<Value, Fail> {
         )
     };
     let text = a.text(0);
+    if let Some(line) = stray_quote(text) {
+        let why = format!("line {line}: a quote that nothing closes, or inside of a field");
+        return Err(Fail::Arg(0, why));
+    }
     let mut reader =
         csv::ReaderBuilder::new().from_reader(text.trim_start_matches('\u{feff}').as_bytes());
     let header: Vec<std::sync::Arc<str>> = reader
@@ -145,4 +150,28 @@ fn csvdecode(a: &Args<'_>) -> Result<Value, Fail> {
         rows.push(Value::object(fields.collect::<Entries>()));
     }
     Ok(Value::list(rows))
+}
+
+/// The line of the first quote that is neither around a whole field nor doubled within one. Readers of CSV go on as well as they
+/// can, and a quote too much would hide all rows up to the next one.
+fn stray_quote(text: &str) -> Option<usize> {
+    let mut line = 1;
+    let mut opened = None;
+    let mut at_start = true;
+    let mut chars = text.trim_start_matches('\u{feff}').chars().peekable();
+    while let Some(c) = chars.next() {
+        let was_at_start = std::mem::replace(&mut at_start, matches!(c, ',' | '\r' | '\n'));
+        match (c, opened) {
+            ('"', None) if was_at_start => opened = Some(line),
+            ('"', None) => return Some(line),
+            ('"', Some(_)) if chars.next_if_eq(&'"').is_some() => {}
+            ('"', Some(_)) => match chars.peek() {
+                None | Some(',' | '\r' | '\n') => opened = None,
+                Some(_) => return Some(line),
+            },
+            (_, _) => {}
+        }
+        line += usize::from(c == '\n');
+    }
+    opened
 }

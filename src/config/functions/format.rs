@@ -191,7 +191,7 @@ fn one(verb: &Verb, value: &Value) -> Result<String, String> {
         return Ok(match &value.data {
             Data::String(s) if verb.sharp => serde_json::Value::from(s.as_ref()).to_string(),
             Data::String(s) => s.to_string(),
-            Data::Number(n) => n.to_string(),
+            Data::Number(n) if !verb.sharp => signed(verb, general(verb, n)),
             _ => as_json(value)?,
         });
     }
@@ -250,15 +250,18 @@ fn integer(verb: &Verb, n: &Number) -> String {
         'x' | 'X' => 16,
         _ => 10,
     };
-    let text = n.to_bigint().to_str_radix(radix);
-    signed(
-        verb,
-        if verb.letter == 'X' {
-            text.to_uppercase()
-        } else {
-            text
-        },
-    )
+    let digits = n.abs().to_bigint().to_str_radix(radix);
+    let prefix = match verb.letter {
+        'b' if verb.sharp => "0b",
+        'o' if verb.sharp => "0",
+        'x' | 'X' if verb.sharp => "0x",
+        _ => "",
+    };
+    let missing = verb.precision.unwrap_or(0).saturating_sub(digits.len());
+    let sign = if n.signum() < 0 { "-" } else { "" };
+    let text = format!("{sign}{prefix}{}{digits}", "0".repeat(missing));
+    let upper = verb.letter == 'X';
+    signed(verb, if upper { text.to_uppercase() } else { text })
 }
 
 fn float(verb: &Verb, n: &Number) -> String {
@@ -278,44 +281,39 @@ fn float(verb: &Verb, n: &Number) -> String {
 
 /// The shorter of plain and scientific, as Go decides it: by the exponent.
 fn general(verb: &Verb, n: &Number) -> String {
-    let plain = n.to_string();
-    let shortest = plain.trim_start_matches('-').replace('.', "");
-    let significant = shortest
-        .trim_start_matches('0')
-        .trim_end_matches('0')
-        .len()
-        .max(1);
-    let digits = verb.precision.map_or(significant, |p| p.max(1));
-    let decimals = u32::try_from(digits - 1).unwrap_or(0);
-    let scientific = n.scientific(decimals);
-    let exponent: i64 = scientific
-        .rsplit_once('e')
-        .and_then(|(_, e)| e.parse().ok())
-        .unwrap_or(0);
-    let limit = match verb.precision {
-        Some(p) => i64::try_from(p.max(1)).unwrap_or(6),
-        None => i64::try_from(digits).unwrap_or(21).max(21),
+    let Some(precision) = verb.precision.map(|p| p.max(1)) else {
+        return shortest(n);
     };
-    if exponent < -4 || exponent >= limit {
-        let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "+00"));
-        let mantissa = if mantissa.contains('.') {
-            mantissa.trim_end_matches('0').trim_end_matches('.')
-        } else {
-            mantissa
-        };
-        return format!("{mantissa}e{exponent}");
+    let scientific = n.scientific(u32::try_from(precision - 1).unwrap_or(0));
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "+00"));
+    let power: i64 = exponent.parse().unwrap_or(0);
+    let places = i64::try_from(precision).unwrap_or(1) - 1 - power;
+    if power < -4 || places < 0 {
+        return format!("{}e{exponent}", without_zeros(mantissa));
     }
-    match verb.precision {
-        None => plain,
-        Some(p) => {
-            let places = i64::try_from(p.max(1)).unwrap_or(1) - 1 - exponent;
-            let text = n.fixed(u32::try_from(places.max(0)).unwrap_or(0));
-            if text.contains('.') {
-                text.trim_end_matches('0').trim_end_matches('.').to_owned()
-            } else {
-                text
-            }
-        }
+    without_zeros(&n.fixed(u32::try_from(places).unwrap_or(0))).to_owned()
+}
+
+/// `%g` without a precision: all digits, and an exponent from a million on.
+fn shortest(n: &Number) -> String {
+    let decimal = n.shortest();
+    let exponent = decimal.point - 1;
+    if n.is_zero() || (-4..6).contains(&exponent) {
+        return n.to_string();
+    }
+    let sign = if decimal.negative { "-" } else { "" };
+    let (head, tail) = decimal.digits.split_at_checked(1).unwrap_or(("0", ""));
+    let point = if tail.is_empty() { "" } else { "." };
+    let exponent_sign = if exponent < 0 { '-' } else { '+' };
+    let exponent = exponent.unsigned_abs();
+    format!("{sign}{head}{point}{tail}e{exponent_sign}{exponent:02}")
+}
+
+fn without_zeros(text: &str) -> &str {
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
     }
 }
 
@@ -328,9 +326,10 @@ fn padded(verb: &Verb, text: &str) -> String {
     if verb.minus {
         return format!("{text}{}", " ".repeat(missing));
     }
-    let numeric = !matches!(verb.letter, 's' | 'q' | 'v');
-    if verb.zero && numeric {
-        let (sign, rest) = text.split_at(usize::from(text.starts_with(['-', '+', ' '])));
+    if verb.zero {
+        // The sign of a number stands before the zeros; a text has none.
+        let signed = !matches!(verb.letter, 's' | 'q') && text.starts_with(['-', '+', ' ']);
+        let (sign, rest) = text.split_at(usize::from(signed));
         return format!("{sign}{}{rest}", "0".repeat(missing));
     }
     format!("{}{text}", " ".repeat(missing))

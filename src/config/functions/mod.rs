@@ -13,6 +13,7 @@ mod format;
 mod json;
 mod numeric;
 mod paths;
+mod re2;
 mod regular;
 mod rsa;
 mod string;

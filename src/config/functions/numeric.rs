@@ -96,14 +96,16 @@ pub const TABLE: &[Function] = &[
             if items.is_empty() {
                 return Err(Fail::Arg(0, "it must not be empty".to_owned()));
             }
-            let mut total = Number::zero();
+            // The first one as it is: a zero written here would give the sum more bits.
+            let mut total: Option<Number> = None;
             for item in items {
-                match &item.data {
-                    Data::Number(n) => total = total.add(n)?,
+                match (&item.data, total) {
+                    (Data::Number(n), Some(sum)) => total = Some(sum.add(n)?),
+                    (Data::Number(n), None) => total = Some(n.clone()),
                     _ => return Err(Fail::Arg(0, "an element is null".to_owned())),
                 }
             }
-            ok(total)
+            ok(total.unwrap_or_else(Number::zero))
         },
     ),
 ];

@@ -3,7 +3,7 @@
 use regex::{Captures, Regex, RegexBuilder};
 
 use super::args::{Args, Fail, Param};
-use super::{Function, row};
+use super::{Function, re2, row};
 use crate::config::value::{Entries, Value};
 
 use Param::String as Str;
@@ -19,7 +19,7 @@ pub const TABLE: &[Function] = &[
         ["regex(\"[0-9]+\", \"node-17\")", "\"17\""],
         &[Str, Str],
         |a| {
-            let compiled = compile(a.text(0))?;
+            let compiled = with_groups(a.text(0))?;
             match compiled.captures(a.text(1)) {
                 Some(captures) => Ok(captured(&compiled, &captures)),
                 None => Err(Fail::Call(
@@ -35,7 +35,7 @@ pub const TABLE: &[Function] = &[
         ["regexall(\"[0-9]\", \"a1b2\")", "tolist([\"1\", \"2\"])"],
         &[Str, Str],
         |a| {
-            let compiled = compile(a.text(0))?;
+            let compiled = with_groups(a.text(0))?;
             let all = compiled.captures_iter(a.text(1));
             Ok(Value::list(all.map(|c| captured(&compiled, &c)).collect()))
         },
@@ -43,7 +43,7 @@ pub const TABLE: &[Function] = &[
 ];
 
 fn compile(pattern: &str) -> Result<Regex, Fail> {
-    RegexBuilder::new(pattern)
+    RegexBuilder::new(&re2::translated(pattern))
         .size_limit(REGEX_BYTES_MAX)
         .build()
         .map_err(|e| {
@@ -51,6 +51,17 @@ fn compile(pattern: &str) -> Result<Regex, Fail> {
             let last = text.lines().last().unwrap_or_default().trim().to_owned();
             Fail::Arg(0, last)
         })
+}
+
+/// A pattern whose groups are the result: all of them have names, or none.
+fn with_groups(pattern: &str) -> Result<Regex, Fail> {
+    let regex = compile(pattern)?;
+    let named = regex.capture_names().flatten().count();
+    if named > 0 && named + 1 < regex.captures_len() {
+        let why = "some groups have names and some have none; name all of them, or write (?:...)";
+        return Err(Fail::Arg(0, why.to_owned()));
+    }
+    Ok(regex)
 }
 
 fn captured(regex: &Regex, captures: &Captures<'_>) -> Value {

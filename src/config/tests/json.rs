@@ -96,3 +96,11 @@ fn values_that_do_not_parse_are_not_shown() {
         rendered(&loaded)
     );
 }
+
+#[test]
+fn an_empty_property_is_told_as_well() {
+    let text = "{ \"locals\": {}, \"node\": {}, \"variabel\": {}, \"nosuch\": { \"a\": {} } }";
+    let loaded = load_all(MemorySources::default().file("a.bmctl.json", text), &[]);
+    assert_eq!(codes(&loaded), [c::UNKNOWN_ATTRIBUTE, c::UNKNOWN_BLOCK]);
+    assert!(rendered(&loaded).contains("did you mean `variable`?"));
+}

@@ -158,6 +158,11 @@ fn lifecycle_is_checked() {
         &["did you mean `prevent_destroy`?"],
     );
     wrong(
+        &rule("prevent_destroy = true\n  }\n  lifecycle {"),
+        &[c::DUPLICATE],
+        &["one block"],
+    );
+    wrong(
         &rule("replace_triggered_by = [1]"),
         &[c::LIFECYCLE],
         &["list of resources"],

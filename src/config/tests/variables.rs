@@ -98,6 +98,13 @@ fn mistakes_of_variables() {
         rendered(&loaded)
     );
     assert!(rendered(&loaded).contains("did you mean `vv`?"));
+    let secret = "variable \"v\" {\n  sensitive = true\n  type = map(object({ a = number }))\n}\n";
+    for given in ["{ k7 = { a = \"x7\" } }", "{ k7 = { a = [\"x7\"] } }"] {
+        let loaded = load(secret, &[input("v", given, VariableOrigin::Flag)]);
+        assert_eq!(codes(&loaded), [c::VARIABLE_TYPE]);
+        let told = rendered(&loaded);
+        assert!(!told.contains("x7") && !told.contains("k7"), "{told}");
+    }
     let loaded = load("variable \"v\" { type = strin }\n", &[]);
     assert_eq!(
         codes(&loaded),

@@ -116,7 +116,8 @@ impl Maker<'_> {
     /// Outside of any block an object can be nothing but blocks, so that a misspelt kind is told as one.
     fn property_kind(&self, around: &[&str], name: &str, value: &Json) -> Property {
         let found = (self.shape)(around, name);
-        let is_object = matches!(&value.kind, JsonKind::Object(_));
+        // One without properties would be a block type that comes no times, known or not.
+        let is_object = matches!(&value.kind, JsonKind::Object(entries) if !entries.is_empty());
         let configuration = self.strings == Strings::Templates;
         match found {
             Property::Attribute if around.is_empty() && is_object && configuration => {
