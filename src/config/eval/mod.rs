@@ -111,8 +111,10 @@ fn conditional(three: &[Expr; 3], span: Span, scope: &Scope<'_>) -> Evaluated {
         (no_value?, yes_value)
     };
     let sensitive = condition_value.sensitive;
-    let Ok(other) = other else {
-        return Ok(chosen.marked(sensitive));
+    let other = match other {
+        Ok(other) => other,
+        Err(stop) if stop.is_undeclared() => return Err(stop),
+        Err(_) => return Ok(chosen.marked(sensitive)),
     };
     let looked_at = chosen.extent().size.saturating_add(other.extent().size);
     scope.world.spend(looked_at / 8, span)?;

@@ -42,10 +42,19 @@ impl From<Box<Diagnostic>> for Stop {
 }
 
 impl Stop {
-    /// Whether `try` may go on: not after what was reported, which is also how a spent budget looks.
+    /// Whether `try` may go on: not after what was reported, which is also how a spent budget looks, and not after a name that is
+    /// declared nowhere, which no value could mend.
     pub fn may_be_caught(&self) -> bool {
         match self {
-            Stop::Mistake(_) => true,
+            Stop::Mistake(d) => d.code != codes::UNDECLARED,
+            Stop::Reported => false,
+        }
+    }
+
+    /// A name that is declared nowhere is a mistake even where nothing is evaluated.
+    pub fn is_undeclared(&self) -> bool {
+        match self {
+            Stop::Mistake(d) => d.code == codes::UNDECLARED,
             Stop::Reported => false,
         }
     }

@@ -271,3 +271,25 @@ fn the_values_involved_are_told() {
         &["where var.high is 3, var.low is 5"],
     );
 }
+
+/// No value could mend it, so nothing may hide it.
+#[test]
+fn a_misspelt_name_is_not_hidden() {
+    for hidden in [
+        "try(var.typo, 1)",
+        "can(local.typo)",
+        "true ? 1 : node.typo",
+        "try(typo, 1)",
+    ] {
+        check(
+            &format!("locals {{\n  a = {hidden}\n}}\n"),
+            &[c::UNDECLARED],
+            &["typo"],
+        );
+    }
+    check(
+        "locals {\n  a = try({}.missing, 1)\n  b = can([][0])\n}\n",
+        &[],
+        &[],
+    );
+}
