@@ -9,7 +9,7 @@ use super::{
     BiosLoader, Firmware, Flavor, Image, ImageFacts, Instance, Network, Nic, Node, RootDevice, Site,
 };
 use crate::ids::{Addr, Kind};
-use crate::units::{Mac, TableId};
+use crate::units::{Mac, Sha256, TableId};
 
 /// A snapshot of state. `serial` rises with every transaction; `lineage` names the state itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -118,6 +118,11 @@ pub struct InstanceRecord {
     pub traces: Traces,
     /// What the system said when it phoned home.
     pub phoned: Option<Phoned>,
+    /// The SHA-256 of what each trigger of `replace_triggered_by` was when this was deployed. It is kept here, and not read from
+    /// the trigger's own record: a run that stops after recording the trigger must not make the instance look as if it had
+    /// followed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub triggers: BTreeMap<String, Sha256>,
 }
 
 /// What an instance was given by the node and the site it stands on. It is kept with the instance, not read from the node's

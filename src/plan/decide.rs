@@ -1,14 +1,20 @@
 //! What is to be done about one instance, and why: the step from two records to one decision.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256 as Hasher};
+
 use super::diff::{self, Effect, Need};
 use super::make::Maker;
 use super::steps::{self, InPlace};
 use super::{Action, AttributeChange, Risk};
-use crate::ids::Addr;
+use crate::ids::{Addr, Kind};
 use crate::model::{
     Erase, ExistingData, ImageType, InstancePhase, InstanceRecord, PowerSeen, PowerState, Resource,
-    Traces,
+    Traces, Trigger,
 };
+use crate::units::Sha256;
 
 pub(super) struct Decision {
     pub action: Action,
@@ -117,7 +123,8 @@ impl Maker<'_> {
         }
         if attributes.is_empty() && reasons.is_empty() {
             reasons.push(
-                "what state keeps of its flavor, image or node is brought up to date".to_owned(),
+                "what state keeps of its flavor, image, node or triggers is brought up to date"
+                    .to_owned(),
             );
         }
         let risk = if work.power {
@@ -136,7 +143,7 @@ impl Maker<'_> {
             (&record.image, &record.image_facts),
         ));
         needs.extend(diff::ground_needs(&before.ground, &record.ground));
-        needs.extend(self.triggered(addr));
+        needs.extend(self.triggered(addr, before));
         if before.macs != record.macs || before.addresses != record.addresses {
             needs.push(Need {
                 attribute: "addresses",
@@ -148,44 +155,53 @@ impl Maker<'_> {
         needs
     }
 
-    /// `replace_triggered_by`: what it names has changed since state was written.
-    fn triggered(&self, addr: &Addr) -> Vec<Need> {
+    /// `replace_triggered_by`: what it names is not what it was when the instance was deployed; or, for a trigger that is new,
+    /// not what state has.
+    fn triggered(&self, addr: &Addr, before: &InstanceRecord) -> Vec<Need> {
         let Some(rules) = self.input.fleet.lifecycle.get(addr) else {
             return Vec::new();
         };
         let changed = rules.replace_triggered_by.iter().filter_map(|trigger| {
-            let (before, after) = self.views(&trigger.addr)?;
-            let differs = match &trigger.attribute {
-                None => before != after,
-                Some(name) => {
-                    let name = diff::json_name(name);
-                    before.get(name) != after.get(name)
-                }
-            };
-            let what = match &trigger.attribute {
-                Some(name) => format!("{}.{name}", trigger.addr),
-                None => trigger.addr.to_string(),
+            let name = trigger_name(trigger);
+            let after = part(&self.declared_view(&trigger.addr)?, trigger);
+            let differs = match before.triggers.get(&name) {
+                Some(was) => *was != digest(&after),
+                None => part(&self.recorded_view(&trigger.addr)?, trigger) != after,
             };
             differs.then(|| Need {
                 attribute: "lifecycle",
                 risk: Risk::Redeploys,
-                reason: format!("{what} changed (replace_triggered_by), which forces redeploy"),
+                reason: format!("{name} changed (replace_triggered_by), which forces redeploy"),
                 what: Effect::Redeploy,
             })
         });
         changed.collect()
     }
 
-    /// A resource as recorded and as declared; `None` unless it is both.
-    fn views(&self, addr: &Addr) -> Option<(serde_json::Value, serde_json::Value)> {
-        let before = self.input.recorded.resources.get(addr)?;
-        if let Resource::Instance(before) = before {
-            let after = self.desired_record(addr)?;
-            return Some((diff::instance_view(before), diff::instance_view(&after)));
+    /// What each trigger is, as the instance's record keeps it.
+    pub(super) fn triggers(&self, addr: &Addr) -> BTreeMap<String, Sha256> {
+        let rules = self.input.fleet.lifecycle.get(addr);
+        let triggers = rules.into_iter().flat_map(|r| &r.replace_triggered_by);
+        let kept = triggers.filter_map(|trigger| {
+            let view = self.declared_view(&trigger.addr)?;
+            Some((trigger_name(trigger), digest(&part(&view, trigger))))
+        });
+        kept.collect()
+    }
+
+    fn recorded_view(&self, addr: &Addr) -> Option<Value> {
+        let resource = self.input.recorded.resources.get(addr)?;
+        match resource.as_instance() {
+            Some(before) => Some(diff::instance_view(before)),
+            None => resource_view(resource),
         }
-        let after = self.input.fleet.resource(addr)?;
-        let json = |r: &Resource| serde_json::to_value(r).ok()?.get("is").cloned();
-        Some((json(before)?, json(&after)?))
+    }
+
+    fn declared_view(&self, addr: &Addr) -> Option<Value> {
+        if addr.kind == Kind::Instance {
+            return Some(diff::instance_view(&self.bare_record(addr)?));
+        }
+        resource_view(&self.fleet.resource(addr)?)
     }
 
     /// Why the power has to be changed although nobody changed the configuration.
@@ -205,6 +221,29 @@ impl Maker<'_> {
             | (PowerSeen::Unknown(_), PowerState::On | PowerState::Off) => None,
         }
     }
+}
+
+fn resource_view(resource: &Resource) -> Option<Value> {
+    serde_json::to_value(resource).ok()?.get("is").cloned()
+}
+
+fn trigger_name(trigger: &Trigger) -> String {
+    match &trigger.attribute {
+        Some(name) => format!("{}.{name}", trigger.addr),
+        None => trigger.addr.to_string(),
+    }
+}
+
+/// The attribute that is named, or all of it.
+fn part(view: &Value, trigger: &Trigger) -> Value {
+    match &trigger.attribute {
+        Some(name) => view.get(diff::json_name(name)).cloned().unwrap_or_default(),
+        None => view.clone(),
+    }
+}
+
+fn digest(value: &Value) -> Sha256 {
+    Sha256(Hasher::digest(value.to_string()).into())
 }
 
 /// What an instance says of itself while it is being taken over.

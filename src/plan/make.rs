@@ -128,7 +128,7 @@ fn wrong_imports(fleet: &Fleet) -> Vec<Diagnostic> {
 
 pub(super) struct Maker<'a> {
     pub(super) input: &'a PlanInput<'a>,
-    fleet: &'a Fleet,
+    pub(super) fleet: &'a Fleet,
     /// Recorded resources that go by another address: old and new.
     moves: moves::Moves,
     /// What leaves state without being taken down.
@@ -472,7 +472,7 @@ impl<'a> Maker<'a> {
         };
         // What is written is what is declared; what was ignored is a change of its own then, and is shown.
         if matches!(decision.work, Work::Deploy)
-            && let Some(fresh) = self.declared_record(addr)
+            && let Some(fresh) = self.deployed_record(addr)
             && fresh != record
         {
             record = fresh;
@@ -598,7 +598,21 @@ impl<'a> Maker<'a> {
     }
 
     /// What will be true of the instance when its change has ended well, unless it is deployed.
-    pub(super) fn desired_record(&self, addr: &Addr) -> Option<InstanceRecord> {
+    fn desired_record(&self, addr: &Addr) -> Option<InstanceRecord> {
+        let mut record = self.bare_record(addr)?;
+        record.triggers = self.triggers(addr);
+        Some(record)
+    }
+
+    /// What will be true of the instance when it has been deployed: nothing is ignored then.
+    fn deployed_record(&self, addr: &Addr) -> Option<InstanceRecord> {
+        let mut record = self.declared_record(addr)?;
+        record.triggers = self.triggers(addr);
+        Some(record)
+    }
+
+    /// The same as of one that is not deployed, but for its triggers, which may be instances themselves.
+    pub(super) fn bare_record(&self, addr: &Addr) -> Option<InstanceRecord> {
         let mut record = self.declared_record(addr)?;
         if let Some(Resource::Instance(before)) = self.input.recorded.resources.get(addr)
             && before.node == record.node
@@ -648,6 +662,7 @@ impl<'a> Maker<'a> {
             disk: same_disk.and_then(|b| b.disk.clone()),
             traces: before.map(|b| b.traces.clone()).unwrap_or_default(),
             phoned: before.and_then(|b| b.phoned.clone()),
+            triggers: BTreeMap::new(),
         })
     }
 
