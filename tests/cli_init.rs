@@ -226,7 +226,7 @@ fn what_cannot_be_fetched_says_why() {
     let left: Vec<_> = std::fs::read_dir(place.path("fleet/.bmctl/modules"))
         .unwrap()
         .collect();
-    assert!(left.len() <= 1, "{left:?}");
+    assert!(left.len() <= 2, "{left:?}");
 }
 
 #[test]
@@ -282,5 +282,51 @@ fn a_lock_file_that_is_not_one_is_refused() {
                 Path::new(LOCK).file_name().unwrap().to_str().unwrap(),
             ],
         );
+    }
+}
+
+/// What a killed one left is cleared away, and several at once end alike.
+#[test]
+fn several_at_once_and_after_one_that_was_killed() {
+    let place = Place::new();
+    place.write(
+        "fleet/.bmctl/modules/.fetching-killed/rack/main.hcl",
+        "half",
+    );
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                place
+                    .run(&["init"])
+                    .expect(0, &["2 modules from repositories"]);
+            });
+        }
+    });
+    place.run(&["output", "--raw", "x"]).expect(0, &["17"]);
+    let left = std::fs::read_dir(place.path("fleet/.bmctl/modules")).unwrap();
+    let names: Vec<String> = left
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with(".fetching"))
+        .collect();
+    assert!(names.is_empty(), "{names:?}");
+
+    // Killed at any instant, the next one ends well.
+    for delay_ms in [1, 5, 10, 20, 40, 80] {
+        let _ = std::fs::remove_dir_all(place.path("fleet/.bmctl"));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_bmctl"))
+            .args(["-C", "fleet", "init"])
+            .current_dir(place.dir.path())
+            .env("HOME", place.dir.path())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay_ms));
+        let _ = child.kill();
+        child.wait().unwrap();
+        place.run(&["init"]).expect(0, &[]);
+        place.run(&["output", "--raw", "x"]).expect(0, &["17"]);
     }
 }

@@ -1,6 +1,7 @@
 //! `bmctl init`
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::context::{self, ConfigArgs};
@@ -34,6 +35,9 @@ pub enum LockFile {
 /// A module that is fetched may call one that has to be fetched; they are nested so deep at most.
 const ROUNDS_MAX: usize = 16;
 
+/// What a directory is called until all of it is there.
+const FETCHING: &str = ".fetching-";
+
 struct Init<'i> {
     root: PathBuf,
     sources: FsSources,
@@ -42,6 +46,8 @@ struct Init<'i> {
     /// The file as it was found.
     before: Lock,
     lock: Lock,
+    /// Held from the first fetch to the end: two of us would move directories under each other.
+    alone: Option<File>,
 }
 
 pub fn run(global: &Global, args: &Args, out: &Out) -> CommandResult {
@@ -57,6 +63,7 @@ pub fn run(global: &Global, args: &Args, out: &Out) -> CommandResult {
         out,
         before: Lock::default(),
         lock: Lock::default(),
+        alone: None,
     };
     let loaded = init.modules()?;
     let (wrong, waiting) = mistakes(&loaded);
@@ -166,7 +173,30 @@ impl Init<'_> {
         Ok(loaded)
     }
 
+    /// Waits for another `init` in this directory, and clears away what one that was killed has left.
+    fn be_alone(&mut self, modules: &Path) -> std::io::Result<()> {
+        if self.alone.is_some() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(modules)?;
+        let file = File::create(modules.join(".lock"))?;
+        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)?;
+        for entry in std::fs::read_dir(modules)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(FETCHING) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        self.alone = Some(file);
+        Ok(())
+    }
+
     fn fetch(&mut self, source: &GitSource) -> Result<(), Failure> {
+        let modules = self.root.join(".bmctl/modules");
+        let trouble = |path: &Path, e: std::io::Error| {
+            Failure::new(Exit::Error, format!("{}: {e}", path.display()))
+        };
+        self.be_alone(&modules).map_err(|e| trouble(&modules, e))?;
         let repository = source.repository();
         let locked = self.lock.modules.get(&repository).cloned();
         if let Some(locked) = &locked
@@ -177,13 +207,8 @@ impl Init<'_> {
         {
             return Ok(());
         }
-        let modules = self.root.join(".bmctl/modules");
-        let trouble = |path: &Path, e: std::io::Error| {
-            Failure::new(Exit::Error, format!("{}: {e}", path.display()))
-        };
-        std::fs::create_dir_all(&modules).map_err(|e| trouble(&modules, e))?;
         let fresh = tempfile::Builder::new()
-            .prefix(".fetching-")
+            .prefix(FETCHING)
             .tempdir_in(&modules)
             .map_err(|e| trouble(&modules, e))?;
         self.out.note(&format!("Fetching {repository} ..."));
