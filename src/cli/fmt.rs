@@ -10,7 +10,7 @@ use crate::config::format::format;
 use crate::diag::{Diagnostics, SourceMap};
 
 /// No configuration is larger.
-const FILE_BYTES_MAX: u64 = 40 * 1024 * 1024;
+const FILE_BYTES_MAX: u64 = 24 * 1024 * 1024;
 
 /// Every `*.hcl` file of the directory is laid out anew, values of variables too. Names of files that change are printed. A file
 /// with mistakes is left as it is, and they are shown.
@@ -123,7 +123,7 @@ fn one_file(dir: &Path, file: &Path, args: &Args, out: &Out) -> Result<Seen, Fai
 fn text_of(name: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
     let refuse = |why: &str| Failure::new(Exit::Error, format!("{}: {why}", name.display()));
     if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(refuse("more than 40 MiB"));
+        return Err(refuse("more than 24 MiB"));
     }
     String::from_utf8(bytes).map_err(|_| refuse("not UTF-8 text; save it as UTF-8"))
 }

@@ -12,7 +12,7 @@ pub struct FsSources {
 }
 
 /// A file that a configuration reads whole.
-const FILE_BYTES_MAX: u64 = 40 * 1024 * 1024;
+const FILE_BYTES_MAX: u64 = 24 * 1024 * 1024;
 
 /// Files that one call may list.
 const FILES_MAX: usize = 100_000;

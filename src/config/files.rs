@@ -11,7 +11,7 @@ use super::syntax::parse_file;
 use crate::diag::{Diagnostic, FileId, SourceMap};
 
 /// A configuration is text that people wrote, or a generator; not an image.
-const FILE_BYTES_MAX: usize = 40 * 1024 * 1024;
+const FILE_BYTES_MAX: usize = 24 * 1024 * 1024;
 
 pub struct Files<'s> {
     pub sources: &'s dyn Sources,

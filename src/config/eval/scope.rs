@@ -12,8 +12,8 @@ use crate::diag::{Diagnostic, SourceMap, Span};
 use crate::ids::{Kind, ModuleStep};
 
 /// Units of work for one load, whatever it reads: about one per expression, element, and 32 bytes of text made. 10,000 nodes
-/// need 2 million; so many take about a second.
-pub const BUDGET: u64 = 10_000_000;
+/// need 2 million; so many take about half a second.
+pub const BUDGET: u64 = 5_000_000;
 /// And for each byte that is read: a larger fleet is described by larger files.
 const BUDGET_PER_BYTE: u64 = 8;
 /// However much is read.
