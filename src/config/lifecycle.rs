@@ -104,7 +104,16 @@ pub fn follow(rules: &Rules, addr: &Addr, attributes: &Entries, sink: &mut Sink<
                 .push(d.help("a BMC is reached as the configuration says, or not at all"));
             continue;
         }
-        if attributes.contains_key(first) {
+        if let Some(value) = attributes.get(first) {
+            // Part of a map or of a block; anything else has no parts that could stay by themselves.
+            let has_parts = value.is_null() || value.entries().is_some();
+            if name != first && (!has_parts || first == "serial_console") {
+                let text = format!("`{first}` is ignored as a whole, or not at all");
+                let d = Diagnostic::error(codes::LIFECYCLE, text).at(*span, "part of it");
+                sink.report
+                    .push(d.help(format!("write ignore_changes = [{first}]")));
+                continue;
+            }
             names.insert(name.clone());
             continue;
         }

@@ -80,6 +80,12 @@ fn removed(block: &Block, scope: &Scope<'_>, report: &Report) -> Read<Removed> {
 
 fn imports(block: &Block, scope: &Scope<'_>, report: &Report, fleet: &mut Fleet) -> Read<()> {
     only(block, &["to", "id", "for_each"], &[], report);
+    if !scope.env.path.is_empty() {
+        let text = "an `import` block stands in the root module";
+        return Err(mistake(text.to_owned(), block.header)
+            .help("what stands on which node is known where the module is called: to = module.name.instance.web")
+            .into());
+    }
     let Some(which) = instances(block, scope, report) else {
         return Err(Stop::Reported);
     };

@@ -27,6 +27,14 @@ pub fn resolve(fleet: &Fleet, recorded: &Recorded, diagnostics: &mut Diagnostics
                 .help("take the old block out, or the `moved` block"),
             );
         }
+        // Only what is declared survives: a slip in `to` would otherwise be a destruction.
+        if !fleet.origins.contains_key(&to) {
+            diagnostics.push(
+                Diagnostic::error("E0613", format!("{from} is said to have moved to {to}, which is not declared"))
+                    .at(span, "said here")
+                    .help("correct `to`; to take it down, take the `moved` block out, or apply the move first"),
+            );
+        }
         moves.insert(from.clone(), to);
     }
     let mut taken: BTreeMap<&Addr, &Addr> = BTreeMap::new();
@@ -238,14 +246,29 @@ pub fn forgotten(
             );
         }
         if !removed.destroy {
-            out.extend(
-                recorded
-                    .resources
-                    .keys()
-                    .filter(|addr| about(addr))
-                    .cloned(),
-            );
+            let left = recorded.resources.keys().filter(|addr| about(addr));
+            out.extend(left.cloned());
         }
     }
+    diagnostics.extend(left_behind(fleet, recorded, &out));
     out
+}
+
+/// A node that is to be left as it is, and carries an instance that is not: the plan would have to switch it off.
+fn left_behind(fleet: &Fleet, recorded: &Recorded, forgotten: &BTreeSet<Addr>) -> Vec<Diagnostic> {
+    let instances = recorded.resources.iter();
+    let carried = instances.filter_map(|(addr, r)| Some((addr, &r.as_instance()?.node)));
+    let torn =
+        carried.filter(|(addr, node)| forgotten.contains(*node) && !forgotten.contains(*addr));
+    let told = torn.map(|(addr, node)| {
+        let text = format!("{node} is to be left as it is, and carries {addr}, which is not");
+        let d = Diagnostic::error("E0614", text).help(
+            "leave the instance as well: removed { from = ... lifecycle { destroy = false } }, without its block",
+        );
+        match fleet.removed.iter().find(|r| about(&r.from, node)) {
+            Some(removed) => d.at(removed.span, "said here"),
+            None => d,
+        }
+    });
+    told.collect()
 }

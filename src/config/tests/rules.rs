@@ -322,3 +322,28 @@ fn what_is_said_in_a_module_is_about_the_module() {
         .file("m/m.hcl", "bmctl {\n  state \"sqlite\" {\n  }\n}\n");
     assert_eq!(codes(&load_all(sources, &[])), [c::UNKNOWN_BLOCK]);
 }
+
+#[test]
+fn a_part_of_an_attribute_is_ignored_only_where_it_has_parts() {
+    let rule = |names: &str| {
+        instance(&format!(
+            "  lifecycle {{\n    ignore_changes = [{names}]\n  }}"
+        ))
+    };
+    good(&rule("match_labels[\"role\"], match_labels.zone"));
+    for name in ["hostname.x", "address.ip", "ssh_keys.first"] {
+        wrong(&rule(name), &[c::LIFECYCLE], &["as a whole, or not at all"]);
+    }
+}
+
+#[test]
+fn an_import_stands_in_the_root_module() {
+    let sources = MemorySources::default()
+        .file("main.hcl", "module \"m\" {\n  source = \"./m\"\n}\n")
+        .file(
+            "m/m.hcl",
+            "import {\n  to = instance.a\n  id = \"node.a\"\n}\n",
+        );
+    let loaded = load_all(sources, &[]);
+    assert_eq!(codes(&loaded), [c::MOVES], "{}", rendered(&loaded));
+}
