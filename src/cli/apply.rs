@@ -149,7 +149,7 @@ fn check_configuration(session: &Session, plan: &Plan, saved: bool) -> Result<()
     if !saved || plan.intent == Intent::Destroy {
         return Ok(());
     }
-    let found = crate::plan::make::fingerprint(session.configured.fleet());
+    let found = crate::plan::fingerprint(session.configured.fleet());
     if found == plan.made_from.configuration {
         return Ok(());
     }

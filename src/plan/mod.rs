@@ -9,13 +9,18 @@ pub mod audit;
 mod decide;
 pub mod diff;
 pub mod draw;
+mod fingerprint;
+mod finish;
 pub mod graph;
 mod ignore;
+mod instances;
+mod inventory;
 pub mod layout;
 pub mod make;
 mod moves;
 pub mod place;
 pub mod planfile;
+mod records;
 pub mod render;
 pub mod specs;
 pub mod step;
@@ -29,6 +34,7 @@ use crate::ids::Addr;
 use crate::model::PowerSeen;
 use crate::units::Sha256;
 
+pub use fingerprint::fingerprint;
 pub use make::{Intent, PlanInput, make};
 pub use step::{Bmc, PlannedStep, Step, StepId};
 
