@@ -4,7 +4,7 @@
 //! configuration of the case. Each `--- before` is a configuration that was applied; `--- fails` after it lists steps that
 //! failed in doing so (`instance.a: write disk`). `--- facts` says what is known of images from there on
 //! (`images/a.img sha256=other size=4GiB`). `--- observed` says what was seen (`node.a off`). `--- after` or `--- destroy` is
-//! the configuration to plan for; `--- plan` or `--- errors` what is expected. `BMCTL_BLESS=1` writes what was found.
+//! the configuration to plan for, after `--- select target:PATTERN exclude:PATTERN replace:PATTERN` when only a part is; `--- plan` or `--- errors` what is expected. `BMCTL_BLESS=1` writes what was found.
 //!
 //! Of every case is checked, too, that its plan, once done, leaves nothing to do.
 
@@ -17,10 +17,10 @@ use bmctl::diag::Color;
 use bmctl::ids::Addr;
 use bmctl::model::{Fleet, ImageFacts, Observed, PowerSeen};
 use bmctl::plan::render::{Steps, View, render};
-use bmctl::plan::{Intent, Plan, Step};
+use bmctl::plan::{Intent, Plan, Selection, Step};
 
 use crate::fleet::{
-    CANARY, Memory, addr, digest, facts_of, load, plan, rendered, without_mistakes,
+    CANARY, Memory, addr, digest, facts_of, load, plan, plan_of, rendered, without_mistakes,
 };
 
 struct Section {
@@ -107,6 +107,7 @@ struct Story {
     shared: Vec<(String, String)>,
     said: BTreeMap<String, String>,
     observed: Observed,
+    selection: Selection,
     memory: Memory,
 }
 
@@ -126,6 +127,7 @@ fn outcome(told: &[Section]) -> (&'static str, String) {
                 story.happened(&section.body, fails.map_or("", |s| &s.body));
             }
             "fails" => {}
+            "select" => story.select(&section.arguments),
             "after" if last => return story.ends(&section.body, Intent::Apply),
             "destroy" if last => return story.ends(&section.body, Intent::Destroy),
             other => panic!("section {other} is not known or not in its place"),
@@ -150,6 +152,19 @@ impl Story {
         for line in body.lines() {
             let (source, words) = line.split_once(' ').unwrap();
             self.said.insert(source.to_owned(), words.to_owned());
+        }
+    }
+
+    fn select(&mut self, arguments: &[String]) {
+        for argument in arguments {
+            let (option, pattern) = argument.split_once(':').unwrap();
+            let pattern = pattern.parse().unwrap();
+            match option {
+                "target" => self.selection.targets.push(pattern),
+                "exclude" => self.selection.excludes.push(pattern),
+                "replace" => self.selection.replace.push(pattern),
+                other => panic!("option {other}"),
+            }
         }
     }
 
@@ -210,7 +225,7 @@ impl Story {
             fails.lines().count(),
             "a step that fails is not in the plan"
         );
-        self.memory.seal(&loaded.fleet);
+        self.memory.seal(&loaded.fleet, &made);
         self.memory
             .apply(&made, |step| fails.lines().any(|line| line == title(step)));
     }
@@ -227,17 +242,19 @@ impl Story {
             Intent::Apply => self.facts(&loaded.fleet),
             Intent::Destroy => BTreeMap::new(),
         };
-        let make = |memory: &Memory, observed: &Observed| {
-            plan(&loaded.fleet, &memory.recorded, observed, &facts, intent)
+        let make = |memory: &Memory, observed: &Observed, selection: &Selection| {
+            let recorded = &memory.recorded;
+            plan_of(&loaded.fleet, recorded, observed, &facts, intent, selection)
         };
-        let (kind, text) = match make(&self.memory, &self.observed) {
+        let (kind, text) = match make(&self.memory, &self.observed, &self.selection) {
             Ok(made) => {
                 if intent == Intent::Apply {
-                    self.memory.seal(&loaded.fleet);
+                    self.memory.seal(&loaded.fleet, &made);
                 }
                 self.memory.apply(&made, |_| false);
                 self.memory.check();
-                let rest = make(&self.memory, &Observed::default());
+                self.selection.replace.clear();
+                let rest = make(&self.memory, &Observed::default(), &self.selection);
                 let rest = rest.unwrap_or_else(|d| panic!("then: {}", rendered(d.iter(), &loaded)));
                 assert!(
                     rest.is_empty(),

@@ -63,7 +63,7 @@ async fn carry_out(
     out: &Out,
 ) -> CommandResult {
     let configured = context::configure(global, &args.plan.config, out)?;
-    let session = Session::open(configured, args.plan.sim.as_ref()).await?;
+    let session = Session::open(configured, &args.plan).await?;
     let saved = file.as_deref().map(plan_command::load).transpose()?;
     let _lock = session.store.lock_for_apply(&holder()).map_err(refused)?;
     let settling = apply::settle(&session.store, &session.drivers);
@@ -99,7 +99,7 @@ async fn carry_out(
         return Ok(Exit::Declined);
     }
     check_configuration(&session, &plan, file.is_some())?;
-    session.seal().await?;
+    session.seal(&plan).await?;
     let style = if args.json {
         Style::Json
     } else {

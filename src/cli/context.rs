@@ -17,7 +17,7 @@ use crate::drivers::sim::{self, Faults, World};
 use crate::drivers::{Clock, Drivers, disk, power};
 use crate::ids::Addr;
 use crate::model::{Fleet, ImageFacts, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
-use crate::plan::{self, Bmc, Intent, Plan, PlanInput};
+use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection};
 use crate::secret::{Key32, Secret};
 use crate::store::{Sealer, Store};
 
@@ -40,6 +40,8 @@ pub struct PlanArgs {
     /// Do not look at the machines
     #[arg(long = "refresh", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, hide_default_value = true)]
     pub refresh: bool,
+    #[command(flatten)]
+    pub select: super::select::SelectArgs,
     /// Simulate: no machine is touched, state is kept apart under .bmctl/sim (such as seed=7,loss=0.05)
     #[arg(long, value_name = "FAULTS")]
     pub sim: Option<Faults>,
@@ -125,6 +127,7 @@ pub struct Session {
     pub state_dir: PathBuf,
     pub drivers: Drivers,
     pub world: Option<Arc<World>>,
+    pub selection: Selection,
 }
 
 /// The directory of the state; a simulation has its own.
@@ -152,7 +155,9 @@ pub async fn open_store(
 }
 
 impl Session {
-    pub async fn open(configured: Configured, faults: Option<&Faults>) -> Result<Session, Failure> {
+    pub async fn open(configured: Configured, args: &PlanArgs) -> Result<Session, Failure> {
+        let selection = args.select.selection()?;
+        let faults = args.sim.as_ref();
         let backend = &configured.loaded.settings.state;
         let (store, state_dir) =
             open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
@@ -169,6 +174,7 @@ impl Session {
             state_dir,
             drivers,
             world,
+            selection,
         })
     }
 
@@ -205,6 +211,7 @@ impl Session {
             observed,
             facts,
             intent,
+            selection: &self.selection,
         };
         plan::make(&input).map_err(|diagnostics| {
             out.diagnostics(&diagnostics, &self.configured.loaded.sources);
@@ -264,10 +271,10 @@ impl Session {
     }
 
     /// Credentials and user data of the configuration go into the store, sealed, before the first step.
-    pub async fn seal(&self) -> Result<(), Failure> {
+    pub async fn seal(&self, plan: &Plan) -> Result<(), Failure> {
         let fleet = self.configured.fleet();
         let mut secrets: Vec<(String, Secret)> = Vec::new();
-        for (addr, node) in &fleet.nodes {
+        for (addr, node) in fleet.nodes.iter().filter(|(addr, _)| plan.is_about(addr)) {
             secrets.push((password_secret(addr), node.power.password().text.clone()));
         }
         let ignored = self.ignored_user_data().await?;
@@ -275,7 +282,7 @@ impl Session {
             if let Some(data) = instance
                 .user_data
                 .as_ref()
-                .filter(|_| !ignored.contains(addr))
+                .filter(|_| plan.is_about(addr) && !ignored.contains(addr))
             {
                 secrets.push((
                     crate::apply::lifecycle::user_data_secret(addr),

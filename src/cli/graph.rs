@@ -76,7 +76,7 @@ async fn picture(global: &Global, args: &Args, out: &Out) -> Result<Picture, Fai
     if args.all {
         return Ok(draw::configuration(configured.fleet(), instances));
     }
-    let session = Session::open(configured, args.plan.sim.as_ref()).await?;
+    let session = Session::open(configured, &args.plan).await?;
     let plan = session.plan(Intent::Apply, args.plan.refresh, out).await?;
     Ok(match args.boxes {
         Boxes::Resources => draw::changes(&plan, Some(session.configured.fleet()), instances),

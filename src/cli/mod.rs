@@ -26,6 +26,7 @@ mod rack;
 mod ramdisk;
 mod report;
 mod schema;
+mod select;
 mod serve;
 mod show;
 mod sources;

@@ -33,7 +33,7 @@ pub struct Args {
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let configured = context::configure(global, &args.plan.config, out)?;
-    let session = Session::open(configured, args.plan.sim.as_ref()).await?;
+    let session = Session::open(configured, &args.plan).await?;
     let intent = if args.destroy {
         Intent::Destroy
     } else {

@@ -144,6 +144,14 @@ impl Maker<'_> {
         ));
         needs.extend(diff::ground_needs(&before.ground, &record.ground));
         needs.extend(self.triggered(addr, before));
+        if self.replace.contains(addr) {
+            needs.push(Need {
+                attribute: "",
+                risk: Risk::Redeploys,
+                reason: "asked for with --replace, which forces redeploy".to_owned(),
+                what: Effect::Redeploy,
+            });
+        }
         if before.macs != record.macs || before.addresses != record.addresses {
             needs.push(Need {
                 attribute: "addresses",

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fingerprint::fingerprint;
 use super::make::Maker;
-use super::{Budget, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile};
+use super::{Budget, Confined, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile};
 use crate::diag::Diagnostics;
 use crate::ids::Addr;
 use crate::model::{ImageType, PowerSeen, PowerState};
@@ -69,6 +69,7 @@ impl<'a> Maker<'a> {
             format: planfile::FORMAT,
             id: String::new(),
             intent: self.input.intent,
+            confined: self.confined(),
             made_from: self.made_from(),
             reads: self.power_of_touched(&steps),
             images: self.digests_of_images(),
@@ -87,6 +88,19 @@ impl<'a> Maker<'a> {
         }
         plan.id = planfile::id_of(&plan);
         Ok(plan)
+    }
+
+    fn confined(&self) -> Option<Confined> {
+        let resources = self.selected.clone()?;
+        let recorded = &self.input.recorded.resources;
+        let was_on = |addr| Some(&recorded.get(addr)?.as_instance()?.node);
+        let is_on = |addr| Some(&self.placed.get(addr)?.node);
+        let nodes = resources.iter().flat_map(|a| [was_on(a), is_on(a)]);
+        Some(Confined {
+            to: self.input.selection.clone(),
+            nodes: nodes.flatten().cloned().collect(),
+            resources,
+        })
     }
 
     fn made_from(&self) -> MadeFrom {

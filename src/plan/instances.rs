@@ -19,6 +19,9 @@ impl<'a> Maker<'a> {
             let Resource::Instance(record) = resource else {
                 continue;
             };
+            if !self.wants(addr) {
+                continue;
+            }
             let stays = self.placed.get(addr).is_some_and(|p| p.node == record.node);
             if !stays && self.forgotten.contains(addr) {
                 self.leave(addr, record);
@@ -27,7 +30,11 @@ impl<'a> Maker<'a> {
             }
         }
         let order: Vec<Addr> = self.in_dependency_order();
-        for addr in order {
+        for addr in order
+            .into_iter()
+            .filter(|addr| self.wants(addr))
+            .collect::<Vec<_>>()
+        {
             self.instance(&addr);
         }
     }

@@ -108,7 +108,7 @@ impl<'a> Maker<'a> {
             );
         for (addr, resource) in desired {
             let before = self.input.recorded.resources.get(addr);
-            if before == Some(&resource) {
+            if before == Some(&resource) || !self.wants(addr) {
                 continue;
             }
             let (attributes, unchanged) = resource_attributes(before, Some(&resource));
@@ -144,7 +144,8 @@ impl<'a> Maker<'a> {
             .recorded
             .resources
             .iter()
-            .filter(|(addr, _)| addr.kind != Kind::Instance && !self.declares(addr))
+            .filter(|(addr, _)| addr.kind != Kind::Instance && !self.fleet.declares(addr))
+            .filter(|(addr, _)| self.wants(addr))
             .collect();
         gone.sort_by_key(|(addr, _)| std::cmp::Reverse(addr.kind));
         for (addr, resource) in gone {
@@ -190,19 +191,6 @@ impl<'a> Maker<'a> {
             .filter(|(node, _)| uses(node))
             .map(|(_, last)| *last)
             .collect()
-    }
-
-    pub(super) fn declares(&self, addr: &Addr) -> bool {
-        let f = self.fleet;
-        match addr.kind {
-            Kind::Network => f.networks.contains_key(addr),
-            Kind::Site => f.sites.contains_key(addr),
-            Kind::Flavor => f.flavors.contains_key(addr),
-            Kind::Image => f.images.contains_key(addr),
-            Kind::Node => f.nodes.contains_key(addr),
-            Kind::Nic => f.nics.contains_key(addr),
-            Kind::Instance => f.instances.contains_key(addr),
-        }
     }
 }
 

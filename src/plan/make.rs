@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::place::{Placed, place};
+use super::select::{self, Everything, Selection};
 use super::steps::Builder;
 use super::{Change, Plan, StepId, allocate, ignore, moves};
 use crate::diag::{Diagnostic, Diagnostics};
@@ -26,6 +27,7 @@ pub struct PlanInput<'a> {
     pub observed: &'a Observed,
     pub facts: &'a BTreeMap<Addr, ImageFacts>,
     pub intent: Intent,
+    pub selection: &'a Selection,
 }
 
 /// Makes the plan. `Err` holds errors and warnings, as many as there are mistakes.
@@ -46,8 +48,20 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
         Intent::Destroy => &nothing,
     };
     diagnostics.extend(rules::check(fleet, input.facts));
+    let everything = Everything::of(fleet, recorded, input.fleet);
+    let replace = select::replaced(&everything, input.selection, &mut diagnostics);
+    let chosen = input
+        .selection
+        .is_confined()
+        .then(|| everything.chosen(input.selection, &mut diagnostics));
+    let confined = chosen
+        .as_ref()
+        .map(|chosen| select::confine(fleet, recorded, chosen));
+    let fleet = confined.as_ref().unwrap_or(fleet);
     diagnostics.extend(wrong_imports(fleet));
-    let placement = place(fleet, recorded, input.facts);
+    let placement = place(fleet, recorded, input.facts, chosen.as_ref());
+    let selected = chosen.map(|chosen| everything.with_needs(chosen, &placement.placed));
+    diagnostics.extend(moves::unselected(&moves, selected.as_ref()));
     let (addresses, full) = allocate::allocate(fleet, recorded);
     if !diagnostics.has_errors() {
         diagnostics.extend(placement.refused);
@@ -62,12 +76,15 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
         observed,
         facts: input.facts,
         intent: input.intent,
+        selection: input.selection,
     };
     let mut maker = Maker {
         input: &input,
         fleet,
         moves,
         forgotten,
+        selected,
+        replace,
         nics: fleet.nics_by_node(),
         placed: placement.placed,
         addresses,
@@ -123,6 +140,10 @@ pub(super) struct Maker<'a> {
     pub(super) moves: moves::Moves,
     /// What leaves state without being taken down.
     pub(super) forgotten: BTreeSet<Addr>,
+    /// What is planned for; `None` means everything.
+    pub(super) selected: Option<BTreeSet<Addr>>,
+    /// Instances that are written anew because somebody asked for it.
+    pub(super) replace: BTreeSet<Addr>,
     pub(super) nics: BTreeMap<&'a Addr, Vec<&'a Nic>>,
     pub(super) placed: BTreeMap<Addr, Placed>,
     pub(super) addresses: allocate::Addresses,
@@ -140,4 +161,11 @@ pub(super) struct Maker<'a> {
     /// The tables that instances which leave in this plan leave on their nodes' disks.
     pub(super) left_by_this_plan: BTreeMap<Addr, Vec<TableId>>,
     pub(super) diagnostics: Diagnostics,
+}
+
+impl Maker<'_> {
+    /// Whether the plan is about this resource.
+    pub(super) fn wants(&self, addr: &Addr) -> bool {
+        self.selected.as_ref().is_none_or(|s| s.contains(addr))
+    }
 }

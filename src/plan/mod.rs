@@ -22,11 +22,12 @@ pub mod place;
 pub mod planfile;
 mod records;
 pub mod render;
+pub mod select;
 pub mod specs;
 pub mod step;
 pub mod steps;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,7 @@ use crate::units::Sha256;
 
 pub use fingerprint::fingerprint;
 pub use make::{Intent, PlanInput, make};
+pub use select::{Pattern, Selection};
 pub use step::{Bmc, PlannedStep, Step, StepId};
 
 /// A finished plan. Its `id` is the SHA-256 of everything else in it.
@@ -44,6 +46,9 @@ pub struct Plan {
     pub format: u32,
     pub id: String,
     pub intent: Intent,
+    /// What the plan was confined to, when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confined: Option<Confined>,
     pub made_from: MadeFrom,
     /// What was read about each node that the plan touches; checked again before the node's first destructive step.
     pub reads: BTreeMap<Addr, PowerSeen>,
@@ -53,6 +58,15 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     pub budgets: BTreeMap<Addr, Budget>,
     pub warnings: Vec<String>,
+}
+
+/// What was asked for, and the resources that came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confined {
+    pub to: Selection,
+    pub resources: BTreeSet<Addr>,
+    /// The nodes that instances among them stand on, before or after: acted on, not changed as resources.
+    pub nodes: BTreeSet<Addr>,
 }
 
 /// The state a plan was made from, and the configuration's fingerprint.
@@ -175,6 +189,12 @@ pub struct AttributeChange {
 impl Plan {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// Whether the plan is about this resource.
+    pub fn is_about(&self, addr: &Addr) -> bool {
+        let confined = self.confined.as_ref();
+        confined.is_none_or(|c| c.resources.contains(addr))
     }
 
     pub fn step(&self, id: StepId) -> Option<&PlannedStep> {

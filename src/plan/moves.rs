@@ -226,6 +226,20 @@ fn about(from: &Subject, addr: &Addr) -> bool {
     }
 }
 
+/// A move is of the whole state: one that a selection leaves out cannot be left for later.
+pub fn unselected(moves: &Moves, selected: Option<&BTreeSet<Addr>>) -> Vec<Diagnostic> {
+    let Some(selected) = selected else {
+        return Vec::new();
+    };
+    let left_out = moves.iter().filter(|(_, to)| !selected.contains(*to));
+    let told = left_out.map(|(from, to)| {
+        let text = format!("{from} has moved to {to}, which is not among what is planned for");
+        Diagnostic::error("E0615", text)
+            .help("plan for it as well (--target), or apply the move first, on its own")
+    });
+    told.collect()
+}
+
 /// What leaves state without being taken down.
 pub fn forgotten(
     fleet: &Fleet,
