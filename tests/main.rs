@@ -26,3 +26,4 @@ mod layers;
 mod lsp;
 mod peers;
 mod rack;
+mod stale;

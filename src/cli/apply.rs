@@ -15,6 +15,7 @@ use super::{CommandResult, Exit, Failure, Global, plan as plan_command};
 use crate::apply::{self, ApplyError, Request, Run, Summary};
 use crate::ids::Addr;
 use crate::model::{Recorded, Resource};
+use crate::plan::reads::stale_in_configuration;
 use crate::plan::render::{Steps, View, render};
 use crate::plan::{Intent, Plan, Step};
 use crate::serve::{self, Probe, ServeError, Services, SiteSpec};
@@ -144,18 +145,22 @@ fn holder() -> String {
     format!("process {} on {host}", std::process::id())
 }
 
-/// A saved plan names where credentials come from; the configuration that has them must be the one it was made from.
+/// A saved plan names where credentials come from; what the configuration says of the resources it touches must be what it was
+/// made from.
 fn check_configuration(session: &Session, plan: &Plan, saved: bool) -> Result<(), Failure> {
-    if !saved || plan.intent == Intent::Destroy {
+    if !saved {
         return Ok(());
     }
-    let found = crate::plan::fingerprint(session.configured.fleet());
-    if found == plan.made_from.configuration {
+    let stale = stale_in_configuration(plan, session.configured.fleet());
+    if stale.is_empty() {
         return Ok(());
     }
+    let lines = apply::lines(&stale);
     Err(Failure::new(
         Exit::Stale,
-        "the configuration is not the one the plan was made from (expected its fingerprint to be the same); plan again",
+        format!(
+            "nothing was done: the configuration is not what the plan was made from; plan again{lines}"
+        ),
     ))
 }
 
@@ -243,7 +248,9 @@ async fn execute(
 
 fn stale(error: ApplyError) -> Failure {
     let exit = match error {
-        ApplyError::Stale { .. } | ApplyError::OtherState { .. } => Exit::Stale,
+        ApplyError::Stale(_) | ApplyError::OldState { .. } | ApplyError::OtherState { .. } => {
+            Exit::Stale
+        }
         ApplyError::Store(_) | ApplyError::Audit(_) => Exit::Error,
     };
     Failure::new(exit, error.to_string())

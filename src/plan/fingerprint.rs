@@ -1,7 +1,11 @@
 //! What a plan was made from, as digests: a saved plan is carried out only when that is still so.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256 as Hasher};
 
+use super::moves::about;
+use crate::ids::Addr;
 use crate::model::{Fleet, Ignore};
 use crate::units::Sha256;
 
@@ -16,42 +20,66 @@ pub fn fingerprint(fleet: &Fleet) -> Sha256 {
     add(serde_json::to_vec(&fleet.nodes));
     add(serde_json::to_vec(&fleet.nics));
     add(serde_json::to_vec(&fleet.instances));
-    for rule in rules_of(fleet) {
-        add(Ok(rule.into_bytes()));
+    let Fleet {
+        moved,
+        removed,
+        imports,
+        ..
+    } = fleet;
+    let statements = moved
+        .iter()
+        .map(|m| format!("\nmoved {} {}", m.from, m.to))
+        .chain(
+            removed
+                .iter()
+                .map(|r| format!("\nremoved {} {}", r.from, r.destroy)),
+        )
+        .chain(
+            imports
+                .iter()
+                .map(|i| format!("\nimport {} {}", i.to, i.node)),
+        );
+    for statement in statements {
+        add(Ok(statement.into_bytes()));
+    }
+    let ruled = fleet.lifecycle.keys().chain(fleet.depends_on.keys());
+    let ruled: BTreeSet<&Addr> = ruled.chain(&fleet.prevent_destroy).collect();
+    for addr in ruled {
+        for rule in rules_about(fleet, addr) {
+            add(Ok(format!("\n{addr}{rule}").into_bytes()));
+        }
     }
     Sha256(hash.finalize().into())
 }
 
-/// What is said about resources: a plan that was made before `removed` said to leave something alone is not to be applied after.
-fn rules_of(fleet: &Fleet) -> Vec<String> {
+/// What is said about a resource beside its block: a plan that was made before `removed` said to leave something alone is not to
+/// be carried out after.
+pub(super) fn rules_about(fleet: &Fleet, addr: &Addr) -> Vec<String> {
     let mut out = Vec::new();
-    for addr in &fleet.prevent_destroy {
-        out.push(format!("\nprevent_destroy {addr}"));
+    if fleet.prevent_destroy.contains(addr) {
+        out.push("\nprevent_destroy".to_owned());
     }
-    for (addr, before) in &fleet.depends_on {
-        for other in before {
-            out.push(format!("\n{addr} depends_on {other}"));
-        }
+    for other in fleet.depends_on.get(addr).into_iter().flatten() {
+        out.push(format!("\ndepends_on {other}"));
     }
-    for (addr, rules) in &fleet.lifecycle {
+    if let Some(rules) = fleet.lifecycle.get(addr) {
         match &rules.ignore_changes {
-            Ignore::All => out.push(format!("\n{addr} ignores all")),
-            Ignore::These(names) => {
-                out.extend(names.iter().map(|n| format!("\n{addr} ignores {n}")));
-            }
+            Ignore::All => out.push("\nignores all".to_owned()),
+            Ignore::These(names) => out.extend(names.iter().map(|n| format!("\nignores {n}"))),
         }
         for trigger in &rules.replace_triggered_by {
             let attribute = trigger.attribute.as_deref().unwrap_or("*");
-            out.push(format!("\n{addr} follows {} {attribute}", trigger.addr));
+            out.push(format!("\nfollows {} {attribute}", trigger.addr));
         }
     }
-    for moved in &fleet.moved {
+    let moved = fleet.moved.iter();
+    for moved in moved.filter(|m| about(&m.from, addr) || about(&m.to, addr)) {
         out.push(format!("\nmoved {} {}", moved.from, moved.to));
     }
-    for removed in &fleet.removed {
+    for removed in fleet.removed.iter().filter(|r| about(&r.from, addr)) {
         out.push(format!("\nremoved {} {}", removed.from, removed.destroy));
     }
-    for import in &fleet.imports {
+    for import in fleet.imports.iter().filter(|i| i.to == *addr) {
         out.push(format!("\nimport {} {}", import.to, import.node));
     }
     out

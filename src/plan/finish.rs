@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fingerprint::fingerprint;
 use super::make::Maker;
+use super::reads::{self, Reads};
+use super::select::Everything;
 use super::{Budget, Confined, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile};
 use crate::diag::Diagnostics;
 use crate::ids::Addr;
@@ -71,7 +73,7 @@ impl<'a> Maker<'a> {
             intent: self.input.intent,
             confined: self.confined(),
             made_from: self.made_from(),
-            reads: self.power_of_touched(&steps),
+            reads: self.reads(&steps),
             images: self.digests_of_images(),
             changes: std::mem::take(&mut self.changes),
             steps,
@@ -111,6 +113,21 @@ impl<'a> Maker<'a> {
                 Intent::Apply => fingerprint(self.input.fleet),
                 Intent::Destroy => fingerprint(self.fleet),
             },
+        }
+    }
+
+    fn reads(&self, steps: &[PlannedStep]) -> Reads {
+        let everything = Everything::of(self.fleet, self.input.recorded, self.written);
+        Reads {
+            power: self.power_of_touched(steps),
+            ..reads::of(
+                &everything,
+                self.written,
+                self.unmoved,
+                &self.moves,
+                &self.changes,
+                steps,
+            )
         }
     }
 

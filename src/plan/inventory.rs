@@ -194,7 +194,7 @@ impl<'a> Maker<'a> {
     }
 }
 
-fn resource_attributes(
+pub(super) fn resource_attributes(
     before: Option<&Resource>,
     after: Option<&Resource>,
 ) -> (Vec<AttributeChange>, usize) {

@@ -70,6 +70,7 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }
+    let (written, unmoved) = (input.fleet, input.recorded);
     let input = PlanInput {
         fleet: input.fleet,
         recorded,
@@ -80,6 +81,8 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     };
     let mut maker = Maker {
         input: &input,
+        written,
+        unmoved,
         fleet,
         moves,
         forgotten,
@@ -135,6 +138,10 @@ fn wrong_imports(fleet: &Fleet) -> Vec<Diagnostic> {
 
 pub(super) struct Maker<'a> {
     pub(super) input: &'a PlanInput<'a>,
+    /// The configuration as it was given, and state under its old names.
+    pub(super) written: &'a Fleet,
+    pub(super) unmoved: &'a Recorded,
+    /// What is planned for: less than what is written when a part was asked for, or all is to be destroyed.
     pub(super) fleet: &'a Fleet,
     /// Recorded resources that go by another address: old and new.
     pub(super) moves: moves::Moves,

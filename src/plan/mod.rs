@@ -20,6 +20,7 @@ pub mod make;
 mod moves;
 pub mod place;
 pub mod planfile;
+pub mod reads;
 mod records;
 pub mod render;
 pub mod select;
@@ -32,11 +33,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Addr;
-use crate::model::PowerSeen;
 use crate::units::Sha256;
 
 pub use fingerprint::fingerprint;
 pub use make::{Intent, PlanInput, make};
+pub use reads::Reads;
 pub use select::{Pattern, Selection};
 pub use step::{Bmc, PlannedStep, Step, StepId};
 
@@ -50,8 +51,8 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confined: Option<Confined>,
     pub made_from: MadeFrom,
-    /// What was read about each node that the plan touches; checked again before the node's first destructive step.
-    pub reads: BTreeMap<Addr, PowerSeen>,
+    /// What was read about whatever the plan touches; it has to be so still when the plan is carried out.
+    pub reads: Reads,
     pub images: BTreeMap<Addr, Sha256>,
     pub changes: Vec<Change>,
     /// In an order in which they could be done one after another.

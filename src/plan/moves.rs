@@ -208,7 +208,7 @@ pub fn renamed(recorded: &Recorded, observed: &Observed, moves: &Moves) -> (Reco
 }
 
 /// Whether a statement about `from` is about this resource.
-fn about(from: &Subject, addr: &Addr) -> bool {
+pub(super) fn about(from: &Subject, addr: &Addr) -> bool {
     match from {
         Subject::Resource(from) => {
             let same =

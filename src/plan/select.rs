@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::place::Placed;
+use super::reads::is_ground;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ids::{Addr, Kind, ParseError};
 use crate::model::{Fleet, Node, Recorded, Resource};
@@ -134,7 +135,7 @@ fn matches_glob(glob: &[u8], text: &[u8]) -> bool {
 pub(super) struct Everything<'a> {
     fleet: &'a Fleet,
     recorded: &'a Recorded,
-    all: BTreeMap<&'a Addr, String>,
+    written: &'a Fleet,
 }
 
 impl<'a> Everything<'a> {
@@ -144,6 +145,15 @@ impl<'a> Everything<'a> {
         recorded: &'a Recorded,
         written: &'a Fleet,
     ) -> Everything<'a> {
+        Everything {
+            fleet,
+            recorded,
+            written,
+        }
+    }
+
+    fn all(&self) -> BTreeSet<&'a Addr> {
+        let written = self.written;
         let declared = written
             .networks
             .keys()
@@ -153,12 +163,7 @@ impl<'a> Everything<'a> {
             .chain(written.nodes.keys())
             .chain(written.nics.keys())
             .chain(written.instances.keys());
-        let all = declared.chain(recorded.resources.keys());
-        Everything {
-            fleet,
-            recorded,
-            all: all.map(|addr| (addr, addr.to_string())).collect(),
-        }
+        declared.chain(self.recorded.resources.keys()).collect()
     }
 
     /// The resources that patterns name; a pattern that names none is a mistake.
@@ -173,9 +178,8 @@ impl<'a> Everything<'a> {
             let found: Vec<&Addr> = match pattern {
                 Pattern::Label { key, value } => self.labelled(key, value),
                 Pattern::Address(_) | Pattern::Glob(_) => {
-                    let all = self.all.iter();
-                    all.filter(|(_, text)| pattern.names(text))
-                        .map(|(addr, _)| *addr)
+                    let all = self.all().into_iter();
+                    all.filter(|addr| pattern.names(&addr.to_string()))
                         .collect()
                 }
             };
@@ -193,7 +197,7 @@ impl<'a> Everything<'a> {
     fn labelled(&self, key: &str, value: &str) -> Vec<&'a Addr> {
         let has = |node: &Node| node.labels.get(key).is_some_and(|v| v == value);
         let on = |node: &Addr| self.node(node).is_some_and(has);
-        let all = self.all.keys().copied();
+        let all = self.all().into_iter();
         all.filter(|addr| match addr.kind {
             Kind::Node => on(addr),
             Kind::Nic | Kind::Instance => self.stands_on(addr).into_iter().any(on),
@@ -241,7 +245,7 @@ impl<'a> Everything<'a> {
 
     fn users(&self) -> BTreeMap<&'a Addr, Vec<&'a Addr>> {
         let mut out: BTreeMap<&Addr, Vec<&Addr>> = BTreeMap::new();
-        for addr in self.all.keys().copied() {
+        for addr in self.all() {
             for needed in self.stands_on(addr) {
                 out.entry(needed).or_default().push(addr);
             }
@@ -272,7 +276,7 @@ impl<'a> Everything<'a> {
         let users = self.users();
         let users_of = |addr: &Addr| users.get(addr).cloned().unwrap_or_default();
         let mut chosen: BTreeSet<Addr> = if selection.targets.is_empty() {
-            self.all.keys().map(|addr| (*addr).clone()).collect()
+            self.all().into_iter().cloned().collect()
         } else {
             let named = self.named(&selection.targets, "--target", diagnostics);
             // Who stands on what goes away has to go first.
@@ -314,6 +318,22 @@ impl<'a> Everything<'a> {
         });
         chosen.retain(|addr| self.declares(addr) || !needed.contains(addr));
         chosen
+    }
+
+    /// These, and everything they stand on: what has to be as it was when a plan for them is carried out.
+    pub(super) fn grounds(&self, start: BTreeSet<Addr>) -> BTreeSet<Addr> {
+        let mut nics: BTreeMap<&Addr, Vec<&Addr>> = BTreeMap::new();
+        for (addr, nic) in &self.fleet.nics {
+            nics.entry(&nic.node).or_default().push(addr);
+        }
+        Everything::spread(start, |addr| {
+            let mut needs = self.stands_on(addr);
+            needs.retain(|needed| is_ground(needed.kind));
+            if addr.kind == Kind::Node {
+                needs.extend(nics.get(addr).into_iter().flatten().copied());
+            }
+            needs
+        })
     }
 
     fn declares(&self, addr: &Addr) -> bool {
