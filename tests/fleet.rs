@@ -273,10 +273,10 @@ pub fn plan_of(
     let plan = make(&input).map_err(|d| d.into_iter().collect::<Vec<_>>())?;
     let findings = audit::audit(&plan);
     assert!(findings.is_empty(), "audit: {findings:#?}");
-    let bytes = planfile::write(&plan).unwrap();
-    let again = planfile::write(&make(&input).unwrap()).unwrap();
+    let bytes = planfile::write(&plan, None).unwrap();
+    let again = planfile::write(&make(&input).unwrap(), None).unwrap();
     assert!(bytes == again, "planning twice gave two plans");
-    assert_eq!(planfile::read(&bytes).unwrap(), plan);
+    assert_eq!(planfile::read(&bytes).unwrap(), (plan.clone(), None));
     let text = String::from_utf8(bytes).unwrap();
     assert!(!text.contains(CANARY), "a secret is in the plan");
     Ok(plan)

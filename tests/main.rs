@@ -25,5 +25,6 @@ mod fleet;
 mod layers;
 mod lsp;
 mod peers;
+mod planfile;
 mod rack;
 mod stale;

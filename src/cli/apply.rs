@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::context::{self, PlanArgs, Session};
 use super::out::Out;
 use super::report::{Reporter, Style};
-use super::{CommandResult, Exit, Failure, Global, plan as plan_command};
+use super::{CommandResult, Exit, Failure, Global, plan as plan_command, verify};
 use crate::apply::{self, ApplyError, Request, Run, Summary};
 use crate::ids::Addr;
 use crate::model::{Recorded, Resource};
@@ -66,6 +66,9 @@ async fn carry_out(
     let configured = context::configure(global, &args.plan.config, out)?;
     let session = Session::open(configured, &args.plan).await?;
     let saved = file.as_deref().map(plan_command::load).transpose()?;
+    let trusted = &session.configured.loaded.settings.trusted_keys;
+    verify::signature(trusted, saved.as_ref().map(|(_, signer)| signer.as_ref()))?;
+    let saved = saved.map(|(plan, _)| plan);
     let _lock = session.store.lock_for_apply(&holder()).map_err(refused)?;
     let settling = apply::settle(&session.store, &session.drivers);
     let settled = match &session.world {

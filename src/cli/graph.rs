@@ -62,7 +62,7 @@ async fn picture(global: &Global, args: &Args, out: &Out) -> Result<Picture, Fai
         false => Instances::Together,
     };
     if let Some(path) = &args.file {
-        let plan = plan_command::load(path)?;
+        let plan = plan_command::load(path)?.0;
         return Ok(match args.boxes {
             Boxes::Resources => draw::changes(&plan, None, instances),
             Boxes::Steps => draw::steps(&plan),

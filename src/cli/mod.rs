@@ -16,6 +16,7 @@ mod graph;
 mod image;
 mod init;
 mod key;
+mod keygen;
 mod look;
 mod lsp;
 mod out;
@@ -32,6 +33,7 @@ mod show;
 mod sources;
 mod state;
 mod validate;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,6 +83,8 @@ enum Command {
     Plan(plan::Args),
     /// Carry out a plan
     Apply(apply::Args),
+    Verify(verify::Args),
+    Keygen(keygen::Args),
     /// Take down everything that state records
     Destroy(apply::DestroyArgs),
     /// Show the recorded fleet, or a plan file
@@ -166,6 +170,8 @@ async fn run(cli: Cli, out: &Out) -> Exit {
     let result = match cli.command {
         Command::Plan(args) => plan::run(global, args, out).await,
         Command::Apply(args) => apply::run(global, args, out).await,
+        Command::Verify(args) => verify::run(global, args, out).await,
+        Command::Keygen(args) => keygen::run(&args, out),
         Command::Destroy(args) => apply::destroy(global, args, out).await,
         Command::Show(args) => show::run(global, args, out).await,
         Command::Init(args) => init::run(global, &args, out),

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::context::{self, PlanArgs, Session};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global};
+use super::{CommandResult, Exit, Failure, Global, keygen};
 use crate::plan::render::{Steps, View, render};
 use crate::plan::{Intent, Plan, audit, planfile};
+use crate::signing::{PrivateKey, PublicKey};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -17,6 +18,9 @@ pub struct Args {
     /// Write the plan to FILE, for `bmctl apply FILE` and `bmctl show FILE`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Sign the file with the private key in KEY (made by `bmctl keygen KEY`)
+    #[arg(long, value_name = "KEY", requires = "out")]
+    sign: Option<PathBuf>,
     /// Exit with 2 when there are changes
     #[arg(long)]
     detailed_exitcode: bool,
@@ -42,10 +46,11 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let plan = session.plan(intent, args.plan.refresh, out).await?;
     check(&plan)?;
     if let Some(path) = &args.out {
-        save(&plan, path)?;
+        let key = args.sign.as_deref().map(keygen::private_key).transpose()?;
+        save(&plan, path, key.as_ref())?;
     }
     if args.json {
-        out.print(&String::from_utf8_lossy(&planfile::write(&plan)?));
+        out.print(&String::from_utf8_lossy(&planfile::json(&plan)?));
     } else {
         let steps = if args.no_steps {
             Steps::Hidden
@@ -89,9 +94,9 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
 }
 
 /// Whole or not at all, readable by its owner: it says which machines lose what.
-fn save(plan: &Plan, path: &Path) -> Result<(), Failure> {
+fn save(plan: &Plan, path: &Path, key: Option<&PrivateKey>) -> Result<(), Failure> {
     let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
-    let bytes = planfile::write(plan)?;
+    let bytes = planfile::write(plan, key)?;
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -104,8 +109,8 @@ fn save(plan: &Plan, path: &Path) -> Result<(), Failure> {
         .map_err(trouble)
 }
 
-/// Reads a plan file, bounded.
-pub fn load(path: &Path) -> Result<Plan, Failure> {
+/// Reads a plan file, bounded; and who signed it, if somebody did.
+pub fn load(path: &Path) -> Result<(Plan, Option<PublicKey>), Failure> {
     let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
     let size = std::fs::metadata(path).map_err(trouble)?.len();
     if size > planfile::BYTES_MAX {

@@ -1,6 +1,6 @@
 //! The blocks of the language itself: what is not a resource.
 
-use super::Takes::{Address, Any, Bool, Collection, Number, Resources, String, Text, Type};
+use super::Takes::{Address, Any, Bool, Collection, ListOf, Number, Resources, String, Text, Type};
 use super::resources::{CONDITION, PRECONDITION};
 use super::{AttributeSchema, BlockSchema, Form, LabelSchema, NestedSchema, Others, Takes, Times};
 
@@ -32,12 +32,20 @@ pub static BLOCKS: [&BlockSchema; 9] = [
 ];
 
 static BMCTL: BlockSchema = BlockSchema {
-    attributes: &[attr(
-        "required_version",
-        Text(Form::Versions),
-        "Versions of bmctl that may read this.",
-    )
-    .example("\">= 0.1, < 2\"")],
+    attributes: &[
+        attr(
+            "required_version",
+            Text(Form::Versions),
+            "Versions of bmctl that may read this.",
+        )
+        .example("\">= 0.1, < 2\""),
+        attr(
+            "trusted_keys",
+            ListOf(&String),
+            "Only plans that one of these keys signed are carried out; `bmctl keygen` makes them.",
+        )
+        .default("[]"),
+    ],
     blocks: &[at_most_once(&STATE)],
     ..BlockSchema::new("bmctl", "Settings of the program.")
 };
