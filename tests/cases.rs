@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use bmctl::config::Loaded;
 use bmctl::diag::Color;
 use bmctl::ids::Addr;
-use bmctl::model::{Fleet, ImageFacts, Observed, PowerSeen};
+use bmctl::model::{BootSeen, Fleet, ImageFacts, Observed, PowerSeen};
 use bmctl::plan::render::{Steps, View, render};
 use bmctl::plan::{Intent, Plan, Selection, Step};
 
@@ -130,6 +130,7 @@ fn outcome(told: &[Section]) -> (&'static str, String) {
             "select" => story.select(&section.arguments),
             "after" if last => return story.ends(&section.body, Intent::Apply),
             "destroy" if last => return story.ends(&section.body, Intent::Destroy),
+            "refresh" if last => return story.ends(&section.body, Intent::Refresh),
             other => panic!("section {other} is not known or not in its place"),
         }
     }
@@ -171,6 +172,21 @@ impl Story {
     fn see(&mut self, body: &str) {
         for line in body.lines() {
             let (node, power) = line.split_once(' ').unwrap();
+            let boot = match power {
+                "boot pxe" => Some(BootSeen::Pxe),
+                "boot disk" => Some(BootSeen::Disk),
+                "boot cd" => Some(BootSeen::Other(5)),
+                "boot unset" => Some(BootSeen::Unset),
+                _ => None,
+            };
+            if let Some(boot) = boot {
+                self.observed.boot.insert(addr(node), boot);
+                continue;
+            }
+            if let Some(run) = power.strip_prefix("busy ") {
+                self.observed.busy.insert(addr(node), run.to_owned());
+                continue;
+            }
             let seen = match power {
                 "on" => PowerSeen::On,
                 "off" => PowerSeen::Off,
@@ -240,7 +256,7 @@ impl Story {
         }
         let facts = match intent {
             Intent::Apply => self.facts(&loaded.fleet),
-            Intent::Destroy => BTreeMap::new(),
+            Intent::Destroy | Intent::Refresh => BTreeMap::new(),
         };
         let make = |memory: &Memory, observed: &Observed, selection: &Selection| {
             let recorded = &memory.recorded;

@@ -634,3 +634,72 @@ fn a_part_of_the_fleet_is_planned_for() {
         &["asked for with --replace", "1 to re-deploy"],
     );
 }
+
+#[test]
+fn guards_stand_between_a_plan_and_the_machines() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    contains(
+        &run(&["apply", "--max-destructive", "1"]).expect(7).err,
+        &["destroys 2 systems or disks, --max-destructive allows 1"],
+    );
+    let policy = |severity: &str| {
+        format!(
+            "{CONFIGURATION}\nlocals {{ most = 1 }}\npolicy \"few\" {{\n  severity = \"{severity}\"\n  condition = plan.risks.destroys_data <= local.most\n  \
+             error_message = \"more than ${{local.most}} at once\"\n}}\n"
+        )
+    };
+    place.write("main.hcl", policy("block"));
+    let blocked = run(&["plan", "--out", "plan.json"]).expect(7);
+    contains(
+        &blocked.err,
+        &[
+            "error[E0618]",
+            "policy.few: more than 1 at once",
+            "plan.risks.destroys_data is 2",
+            "main.hcl:",
+        ],
+    );
+    contains(&blocked.out, &["2 destroys all data"]);
+    contains(
+        &run(&["apply", "plan.json"]).expect(7).err,
+        &["refused by policy, nothing was done"],
+    );
+    place.write("main.hcl", policy("approve"));
+    run(&["plan"]).expect(0);
+    contains(&run(&["apply"]).expect(7).err, &["--approve few says yes"]);
+    run(&["apply", "--approve", "few", "--target", "instance.web"]).expect(0);
+    place.write("main.hcl", policy("warn"));
+    run(&["apply"]).expect(0);
+    let wrong = policy("warn").replace("local.most\n", "local.mst\n");
+    place.write("main.hcl", wrong);
+    contains(
+        &place.run(&["validate"]).expect(1).err,
+        &["did you mean `most`?"],
+    );
+    let quorum = CONFIGURATION.replace(
+        "local_gb  = 10",
+        "local_gb  = 10\n  labels = { role = \"db\" }",
+    );
+    place.write(
+        "main.hcl",
+        format!("{quorum}\npolicy \"quorum\" {{\n  at_most_down {{\n    labels = {{ role = \"db\" }}\n    n = 1\n  }}\n}}\n"),
+    );
+    run(&["plan", "--replace", "instance.db"]).expect(0);
+    let both = run(&[
+        "plan",
+        "--replace",
+        "instance.db",
+        "--replace",
+        "instance.web",
+    ])
+    .expect(7);
+    contains(
+        &both.err,
+        &[
+            "at most 1 of the group may be down at once, 2 would be (0 already)",
+            "node.n[0] is taken down",
+        ],
+    );
+}

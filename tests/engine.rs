@@ -157,7 +157,7 @@ impl Rig {
     async fn plan(&self, fleet: &Loaded, intent: Intent) -> Plan {
         let facts = match intent {
             Intent::Apply => facts_of(&fleet.fleet),
-            Intent::Destroy => BTreeMap::new(),
+            Intent::Destroy | Intent::Refresh => BTreeMap::new(),
         };
         let recorded = self.recorded().await;
         let made = plan(

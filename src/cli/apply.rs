@@ -9,9 +9,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::context::{self, PlanArgs, Session};
+use super::guards::Stage;
 use super::out::Out;
 use super::report::{Reporter, Style};
-use super::{CommandResult, Exit, Failure, Global, plan as plan_command, verify};
+use super::{CommandResult, Exit, Failure, Global, guards, plan as plan_command, verify};
 use crate::apply::{self, ApplyError, Request, Run, Summary};
 use crate::ids::Addr;
 use crate::model::{Recorded, Resource};
@@ -26,6 +27,9 @@ pub struct Args {
     /// A saved plan; without it, plan now and ask
     #[arg(value_name = "PLAN")]
     file: Option<PathBuf>,
+    /// Only take note in state of what is found of the machines
+    #[arg(long, conflicts_with = "file")]
+    refresh_only: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -49,7 +53,11 @@ struct Common {
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    carry_out(global, args.common, args.file, Intent::Apply, out).await
+    let intent = match args.refresh_only {
+        true => Intent::Refresh,
+        false => Intent::Apply,
+    };
+    carry_out(global, args.common, args.file, intent, out).await
 }
 
 pub async fn destroy(global: &Global, args: DestroyArgs, out: &Out) -> CommandResult {
@@ -82,7 +90,13 @@ async fn carry_out(
         out.note(&format!("recovery: {line}"));
     }
     let plan = match saved {
-        Some(plan) => plan,
+        Some(mut plan) => {
+            // Its id names it in journal and reports, and was checked with its seal.
+            let id = plan.id.clone();
+            session.judge(&mut plan, out).await?;
+            plan.id = id;
+            plan
+        }
         None => session.plan(intent, args.plan.refresh, out).await?,
     };
     plan_command::check(&plan)?;
@@ -98,6 +112,7 @@ async fn carry_out(
     if plan.is_empty() {
         return Ok(Exit::Done);
     }
+    guards::enforce(&plan, &args.plan.guards, Stage::Apply)?;
     let approved = args.auto_approve || file.is_some() || args.plan.sim.is_some();
     if !approved && !confirm(intent, out)? {
         return Ok(Exit::Declined);
@@ -177,6 +192,7 @@ fn confirm(intent: Intent, out: &Out) -> Result<bool, Failure> {
     let what = match intent {
         Intent::Apply => "carry this out",
         Intent::Destroy => "destroy all of this",
+        Intent::Refresh => "take note of this",
     };
     out.print(&format!(
         "\nShall bmctl {what}? Only `yes` is taken as yes: "

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::out::Out;
 use super::sources::FsSources;
-use super::{Exit, Failure, Global, facts, key, look};
+use super::{Exit, Failure, Global, facts, guards, key, look};
 use crate::apply::WallClock;
 use crate::apply::lifecycle::password_secret;
 use crate::config::{self, Loaded, StateBackend, VariableInput, VariableOrigin};
@@ -42,6 +42,8 @@ pub struct PlanArgs {
     pub refresh: bool,
     #[command(flatten)]
     pub select: super::select::SelectArgs,
+    #[command(flatten)]
+    pub guards: guards::GuardArgs,
     /// Simulate: no machine is touched, state is kept apart under .bmctl/sim (such as seed=7,loss=0.05)
     #[arg(long, value_name = "FAULTS")]
     pub sim: Option<Faults>,
@@ -184,17 +186,30 @@ impl Session {
         let fleet = self.configured.fleet();
         let facts = match intent {
             Intent::Apply => facts::gather(&self.configured.root, &self.state_dir, fleet)?,
-            Intent::Destroy => BTreeMap::new(),
+            Intent::Destroy | Intent::Refresh => BTreeMap::new(),
         };
         let blind = self.make(&recorded, &Observed::default(), &facts, intent, out)?;
-        if !refresh || self.world.is_some() {
-            return Ok(blind);
-        }
-        let observed = self.look(&recorded, &blind).await?;
-        if observed.power.is_empty() {
-            return Ok(blind);
-        }
-        self.make(&recorded, &observed, &facts, intent, out)
+        let observed = match refresh && self.world.is_none() {
+            true => self.look(&recorded, &blind).await?,
+            false => Observed::default(),
+        };
+        let mut plan = match observed.power.is_empty() {
+            true => blind,
+            false => self.make(&recorded, &observed, &facts, intent, out)?,
+        };
+        guards::judge(self, &mut plan, &recorded, &observed, out);
+        Ok(plan)
+    }
+
+    /// What the policies say of a plan from a file, whose own findings may be of another day.
+    pub async fn judge(&self, plan: &mut Plan, out: &Out) -> Result<(), Failure> {
+        let recorded = self.store.recorded().await?;
+        let observed = Observed {
+            power: plan.reads.power.clone(),
+            ..Observed::default()
+        };
+        guards::judge(self, plan, &recorded, &observed, out);
+        Ok(())
     }
 
     fn make(

@@ -13,6 +13,7 @@ mod explain;
 mod facts;
 mod fmt;
 mod graph;
+mod guards;
 mod image;
 mod init;
 mod key;

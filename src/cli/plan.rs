@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::{self, PlanArgs, Session};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, keygen};
+use super::{CommandResult, Exit, Failure, Global, guards, keygen};
 use crate::plan::render::{Steps, View, render};
 use crate::plan::{Intent, Plan, audit, planfile};
 use crate::signing::{PrivateKey, PublicKey};
@@ -30,6 +30,9 @@ pub struct Args {
     /// Plan to take down everything that state records
     #[arg(long)]
     destroy: bool,
+    /// Plan only to take note in state of what is found of the machines
+    #[arg(long, conflicts_with = "destroy")]
+    refresh_only: bool,
     /// Leave the steps out
     #[arg(long)]
     no_steps: bool,
@@ -38,10 +41,10 @@ pub struct Args {
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let configured = context::configure(global, &args.plan.config, out)?;
     let session = Session::open(configured, &args.plan).await?;
-    let intent = if args.destroy {
-        Intent::Destroy
-    } else {
-        Intent::Apply
+    let intent = match (args.destroy, args.refresh_only) {
+        (true, _) => Intent::Destroy,
+        (false, true) => Intent::Refresh,
+        (false, false) => Intent::Apply,
     };
     let plan = session.plan(intent, args.plan.refresh, out).await?;
     check(&plan)?;
@@ -72,6 +75,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             ));
         }
     }
+    guards::enforce(&plan, &args.plan.guards, guards::Stage::Plan)?;
     Ok(match (args.detailed_exitcode, plan.is_empty()) {
         (true, false) => Exit::Changes,
         _ => Exit::Done,

@@ -67,6 +67,7 @@ impl<'a> Maker<'a> {
         }
         self.changes.sort_by(|a, b| a.addr.cmp(&b.addr));
         self.note_seen_power(&mut steps);
+        let alerts = self.alerts();
         let mut plan = Plan {
             format: planfile::FORMAT,
             id: String::new(),
@@ -79,14 +80,21 @@ impl<'a> Maker<'a> {
             steps,
             budgets: self.budgets(),
             warnings: self.diagnostics.iter().map(|d| d.message.clone()).collect(),
+            findings: Vec::new(),
         };
         plan.warnings.extend(network_boot_warning(&plan));
+        plan.warnings.extend(alerts);
         // A node that is not touched is spoken of too: not knowing is not the same as nothing to do.
         for (node, seen) in &self.input.observed.power {
             if let PowerSeen::Unknown(why) = seen {
                 plan.warnings
                     .push(format!("power of {node} is unknown: {why}"));
             }
+        }
+        for (node, run) in &self.input.observed.busy {
+            plan.warnings.push(format!(
+                "{node} is being worked on by {run}: how it looks does not count"
+            ));
         }
         plan.id = planfile::id_of(&plan);
         Ok(plan)
@@ -111,7 +119,7 @@ impl<'a> Maker<'a> {
             serial: self.input.recorded.serial,
             configuration: match self.input.intent {
                 Intent::Apply => fingerprint(self.input.fleet),
-                Intent::Destroy => fingerprint(self.fleet),
+                Intent::Destroy | Intent::Refresh => fingerprint(self.fleet),
             },
         }
     }

@@ -18,6 +18,8 @@ use crate::units::TableId;
 pub enum Intent {
     Apply,
     Destroy,
+    /// State takes note of what was seen; nothing else.
+    Refresh,
 }
 
 /// Everything a plan is made from.
@@ -33,7 +35,12 @@ pub struct PlanInput<'a> {
 /// Makes the plan. `Err` holds errors and warnings, as many as there are mistakes.
 pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
-    let moves = moves::resolve(input.fleet, input.recorded, &mut diagnostics);
+    let moves = match input.intent {
+        Intent::Apply | Intent::Destroy => {
+            moves::resolve(input.fleet, input.recorded, &mut diagnostics)
+        }
+        Intent::Refresh => moves::Moves::new(),
+    };
     let renamed =
         (!moves.is_empty()).then(|| moves::renamed(input.recorded, input.observed, &moves));
     let (recorded, observed) = match &renamed {
@@ -45,7 +52,7 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     let nothing = Fleet::default();
     let fleet = match input.intent {
         Intent::Apply => settled.as_ref().unwrap_or(input.fleet),
-        Intent::Destroy => &nothing,
+        Intent::Destroy | Intent::Refresh => &nothing,
     };
     diagnostics.extend(rules::check(fleet, input.facts));
     let everything = Everything::of(fleet, recorded, input.fleet);
@@ -101,10 +108,15 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
         left_by_this_plan: BTreeMap::new(),
         diagnostics,
     };
-    maker.rename();
-    maker.resources();
-    maker.instances();
-    maker.forget();
+    match input.intent {
+        Intent::Apply | Intent::Destroy => {
+            maker.rename();
+            maker.resources();
+            maker.instances();
+            maker.forget();
+        }
+        Intent::Refresh => maker.observe(),
+    }
     maker.finish()
 }
 

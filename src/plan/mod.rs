@@ -9,6 +9,7 @@ pub mod audit;
 mod decide;
 pub mod diff;
 pub mod draw;
+mod drift;
 mod fingerprint;
 mod finish;
 pub mod graph;
@@ -20,6 +21,7 @@ pub mod make;
 mod moves;
 pub mod place;
 pub mod planfile;
+pub mod quorum;
 pub mod reads;
 mod records;
 pub mod render;
@@ -27,12 +29,14 @@ pub mod select;
 pub mod specs;
 pub mod step;
 pub mod steps;
+pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Addr;
+use crate::model::Finding;
 use crate::units::Sha256;
 
 pub use fingerprint::fingerprint;
@@ -59,6 +63,9 @@ pub struct Plan {
     pub steps: Vec<PlannedStep>,
     pub budgets: BTreeMap<Addr, Budget>,
     pub warnings: Vec<String>,
+    /// Policies that the plan does not meet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
 }
 
 /// What was asked for, and the resources that came of it.

@@ -197,12 +197,17 @@ pub fn renamed(recorded: &Recorded, observed: &Observed, moves: &Moves) -> (Reco
             .map(|(node, tables)| (name(node), tables.clone()))
             .collect(),
     };
-    let Observed { power } = observed;
+    let Observed { power, boot, busy } = observed;
     let power = power.iter().map(|(node, seen)| (name(node), seen.clone()));
     (
         recorded,
         Observed {
             power: power.collect(),
+            boot: boot
+                .iter()
+                .map(|(n, seen)| (name(n), seen.clone()))
+                .collect(),
+            busy: busy.iter().map(|(n, run)| (name(n), run.clone())).collect(),
         },
     )
 }

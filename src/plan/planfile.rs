@@ -107,8 +107,9 @@ impl Serialize for Unnamed<'_> {
             steps,
             budgets,
             warnings,
+            findings,
         } = self.0;
-        let about = (format, intent, confined, made_from);
+        let about = (format, intent, confined, made_from, findings);
         (about, reads, images, changes, steps, budgets, warnings).serialize(to)
     }
 }
