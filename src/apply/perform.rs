@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::lifecycle::{Fact, Returns};
+use super::lifecycle::Fact;
+use super::loans::Returns;
+use super::machine::Performed;
 use crate::drivers::{
     DiskJob, Done, DriverError, Drivers, FoundDisk, Preparation, Progress, Stop, Trouble,
     choose_disk, describe_disk,
@@ -16,15 +18,6 @@ use crate::proto::disk;
 use crate::secret::Secret;
 use crate::store::BootEntry;
 use crate::units::TableId;
-
-/// What became of a step.
-#[derive(Debug)]
-pub struct Performed {
-    pub outcome: Outcome,
-    pub fact: Option<Fact>,
-    /// Something borrowed could not be given back: a person has to look.
-    pub attention: Option<String>,
-}
 
 /// How often a BMC is asked whether the power has changed: often enough for a fast one, seldom enough for a slow one.
 const POWER_POLL: Duration = Duration::from_millis(500);

@@ -14,6 +14,7 @@ mod ignore;
 pub mod layout;
 pub mod make;
 mod moves;
+pub mod nature;
 pub mod place;
 pub mod planfile;
 pub mod render;
