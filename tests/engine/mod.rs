@@ -5,3 +5,4 @@ mod dies;
 mod racks;
 mod rig;
 mod runs;
+mod tricks;

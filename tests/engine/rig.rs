@@ -14,12 +14,13 @@ use bmctl::apply::machine::BATCH_NOTES_MAX;
 use bmctl::apply::{self, Run, Summary};
 use bmctl::config::Loaded;
 use bmctl::drivers::ledger::StoreLedger;
-use bmctl::drivers::sim::{self, Faults, World};
+use bmctl::drivers::sim::metal::{Content, Metal, Running};
+use bmctl::drivers::sim::{self, Call, Faults, World};
 use bmctl::drivers::{Done, Drivers, Ledger};
 use bmctl::ids::Addr;
 use bmctl::model::event::{Event, Outcome};
 use bmctl::model::recorded::Phoned;
-use bmctl::model::{Fleet, Observed, Recorded};
+use bmctl::model::{Fleet, Observed, Recorded, Resource};
 use bmctl::plan::{Intent, Plan, Step};
 use bmctl::secret::{Key32, Secret};
 use bmctl::store::{Sealer, Store};
@@ -33,6 +34,7 @@ struct RigLedger {
     simulated: Arc<dyn Ledger>,
     real: StoreLedger,
     cut: Arc<AtomicBool>,
+    world: Arc<World>,
 }
 
 impl RigLedger {
@@ -58,10 +60,12 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> T {
 #[async_trait]
 impl Ledger for RigLedger {
     async fn claim(&self, node: &Addr, instance: &Addr) -> Done<()> {
-        self.answer(
-            self.real.claim(node, instance),
-            self.simulated.claim(node, instance),
-        )
+        self.world.troubled("claim", Call::Act, || {
+            self.answer(
+                self.real.claim(node, instance),
+                self.simulated.claim(node, instance),
+            )
+        })
     }
 
     async fn bmc_password(&self, node: &Addr) -> Done<Secret> {
@@ -279,6 +283,7 @@ fn world(faults: &str, dir: &Path, store: &Store, cut: &Arc<AtomicBool>) -> (Arc
             clock: drivers.clock.clone(),
         },
         cut: cut.clone(),
+        world: world.clone(),
     });
     (world, drivers)
 }
@@ -342,4 +347,72 @@ pub fn copy_of(template: &Path) -> TempDir {
         std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
     }
     dir
+}
+
+/// State without what a repeated deployment may have otherwise: the identity of partition tables.
+pub fn settled(mut recorded: Recorded) -> BTreeMap<Addr, Resource> {
+    for resource in recorded.resources.values_mut() {
+        if let Resource::Instance(record) = resource {
+            record.traces = Default::default();
+            if let Some(disk) = &mut record.disk {
+                disk.table = None;
+            }
+        }
+    }
+    recorded.resources
+}
+
+/// What of a machine a person would call the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Face {
+    pub is_on: bool,
+    /// Host name and image on its disk, or what else is there.
+    pub disk: String,
+    pub runs: String,
+    pub is_lent: bool,
+    pub boots: Vec<String>,
+}
+
+/// The metal without its times.
+pub fn face(metal: &Metal) -> BTreeMap<String, Face> {
+    let faces = metal.machines.iter().map(|(id, machine)| {
+        let disk = machine.disk.as_ref().map(|disk| match &disk.content {
+            Content::Image(written) => format!("{} {}", written.hostname, written.image.short()),
+            other => format!("{other:?}"),
+        });
+        let runs = match &machine.running {
+            Running::Nothing => "nothing".to_owned(),
+            Running::Ramdisk { .. } => "ramdisk".to_owned(),
+            Running::System { hostname, .. } => hostname.clone(),
+            Running::Stuck => "stuck".to_owned(),
+        };
+        let entries = machine.macs.iter().filter_map(|mac| metal.boot.get(mac));
+        let face = Face {
+            is_on: machine.is_on,
+            disk: disk.unwrap_or_default(),
+            runs,
+            is_lent: machine.is_exported || machine.has_key,
+            boots: entries.map(|entry| format!("{entry:?}")).collect(),
+        };
+        (id.clone(), face)
+    });
+    faces.collect()
+}
+
+/// What was destroyed, and how often: writes and erasures that were seen to their end.
+pub fn tally(events: &[Event]) -> BTreeMap<(Addr, String), usize> {
+    let mut out = BTreeMap::new();
+    for event in events {
+        if let Event::StepFinished {
+            subject,
+            title,
+            outcome: Outcome::Done { .. },
+            ..
+        } = event
+            && ["write disk", "erase disk"].contains(&title.as_str())
+        {
+            *out.entry((subject.clone(), title.clone())).or_default() += 1;
+        }
+    }
+    out
 }

@@ -48,7 +48,7 @@ pub fn drivers(world: &Arc<World>) -> Drivers {
     }
 }
 
-fn silent(what: &str) -> DriverError {
+pub(super) fn silent(what: &str) -> DriverError {
     DriverError::new(
         Trouble::Silent,
         format!("{what}: no answer; nothing is known"),
@@ -79,24 +79,8 @@ impl Sim {
         Err(mute())
     }
 
-    /// An act, with the mischief that may befall it.
     fn act(&self, what: &str, call: Call, act: Act) -> Done<()> {
-        match self.0.mischief(call) {
-            None | Some(Mischief::FailLook | Mischief::LiePower) => self.0.befall(act),
-            Some(Mischief::FailAct) => Err(DriverError::new(
-                Trouble::Failed,
-                format!("{what}: simulated refusal"),
-            )),
-            Some(Mischief::LoseAnswer) => {
-                self.0.befall(act)?;
-                Err(silent(what))
-            }
-            Some(Mischief::Repeat) => {
-                self.0.befall(act.clone())?;
-                self.0.befall(act)
-            }
-            Some(Mischief::LieAct) => Ok(()),
-        }
+        self.0.troubled(what, call, || self.0.befall(act.clone()))
     }
 
     fn look(&self, what: &str) -> Done<()> {

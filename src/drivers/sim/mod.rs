@@ -196,6 +196,26 @@ impl World {
         })
     }
 
+    /// An act, with the mischief that may befall it.
+    pub fn troubled(&self, what: &str, call: Call, mut act: impl FnMut() -> Done<()>) -> Done<()> {
+        match self.mischief(call) {
+            None | Some(Mischief::FailLook | Mischief::LiePower) => act(),
+            Some(Mischief::FailAct) => Err(DriverError::new(
+                Trouble::Failed,
+                format!("{what}: simulated refusal"),
+            )),
+            Some(Mischief::LoseAnswer) => {
+                act()?;
+                Err(drivers::silent(what))
+            }
+            Some(Mischief::Repeat) => {
+                act()?;
+                act()
+            }
+            Some(Mischief::LieAct) => Ok(()),
+        }
+    }
+
     fn truth(&self) -> MutexGuard<'_, Truth> {
         // A panic while it was held is a bug that has been reported already; the data is still whole.
         self.truth.lock().unwrap_or_else(PoisonError::into_inner)
