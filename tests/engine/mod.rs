@@ -5,4 +5,5 @@ mod dies;
 mod racks;
 mod rig;
 mod runs;
+mod soak;
 mod tricks;

@@ -99,6 +99,8 @@ pub struct Rig {
     pub cut: Arc<AtomicBool>,
     pub runs: u32,
     pub notes_max: usize,
+    /// What the next plan is told of the machines.
+    pub observed: Observed,
 }
 
 /// How a run goes on after an event.
@@ -147,7 +149,17 @@ impl Rig {
             drivers,
             runs: 0,
             notes_max: BATCH_NOTES_MAX,
+            observed: Observed::default(),
         }
+    }
+
+    /// The process is gone, its connections with it; another one opens what it has left.
+    pub async fn reopen(&mut self) {
+        self.store.close().await;
+        self.store = open(self.dir.path()).await;
+        self.cut = Arc::new(AtomicBool::new(false));
+        let faults = self.world.faults().to_string();
+        (self.world, self.drivers) = world(&faults, self.dir.path(), &self.store, &self.cut);
     }
 
     /// Other weather over the same machines.
@@ -160,19 +172,19 @@ impl Rig {
     }
 
     pub async fn plan(&self, fleet: &Loaded, intent: Intent) -> Plan {
+        let made = self.try_plan(fleet, intent).await;
+        made.unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// A plan from what is recorded and what was observed, or why there is none.
+    pub async fn try_plan(&self, fleet: &Loaded, intent: Intent) -> Result<Plan, String> {
         let facts = match intent {
             Intent::Apply => facts_of(&fleet.fleet),
             Intent::Destroy => BTreeMap::new(),
         };
         let recorded = self.recorded().await;
-        let made = plan(
-            &fleet.fleet,
-            &recorded,
-            &Observed::default(),
-            &facts,
-            intent,
-        );
-        made.unwrap_or_else(|d| panic!("{}", rendered(d.iter(), fleet)))
+        let made = plan(&fleet.fleet, &recorded, &self.observed, &facts, intent);
+        made.map_err(|d| rendered(d.iter(), fleet))
     }
 
     pub async fn seal(&self, fleet: &Fleet) {
@@ -202,9 +214,19 @@ impl Rig {
         &mut self,
         fleet: &Loaded,
         intent: Intent,
-        mut then: impl FnMut(&Event) -> Then + Send,
+        then: impl FnMut(&Event) -> Then + Send,
     ) -> Applied {
         let made = self.plan(fleet, intent).await;
+        self.carry_out(made, fleet, intent, then).await
+    }
+
+    pub async fn carry_out(
+        &mut self,
+        made: Plan,
+        fleet: &Loaded,
+        intent: Intent,
+        mut then: impl FnMut(&Event) -> Then + Send,
+    ) -> Applied {
         if intent == Intent::Apply {
             self.seal(&fleet.fleet).await;
         }

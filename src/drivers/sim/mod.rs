@@ -96,6 +96,10 @@ impl World {
         self.truth().trick = Some(trick);
     }
 
+    pub fn forget_trick(&self) {
+        self.truth().trick = None;
+    }
+
     pub fn was_played(&self) -> bool {
         self.truth().trick.is_none()
     }
@@ -241,7 +245,7 @@ impl World {
         chance > 0.0 && draw(self.truth().faults.seed, node, question, 0) < chance
     }
 
-    fn faults(&self) -> Faults {
+    pub fn faults(&self) -> Faults {
         self.truth().faults.clone()
     }
 
