@@ -13,6 +13,8 @@ use super::guards::Stage;
 use super::out::Out;
 use super::report::{Reporter, Style};
 use super::{CommandResult, Exit, Failure, Global, guards, plan as plan_command, verify};
+use crate::apply::machine::BATCH_NOTES_MAX;
+use crate::apply::outlet::Outlet;
 use crate::apply::{self, ApplyError, Request, Run, Summary};
 use crate::ids::Addr;
 use crate::model::{Recorded, Resource};
@@ -219,10 +221,13 @@ async fn execute(
         plan,
         store: &session.store,
         drivers: session.drivers.clone(),
+        notes_max: BATCH_NOTES_MAX,
     };
-    let mut report = |event| reporter.event(&event);
+    let shown = reporter.clone();
+    let outlet = Outlet::new(move |event| shown.event(&event));
+    let mut report = |event| outlet.push(event);
     if let Some(world) = &session.world {
-        world.learn(plan);
+        world.learn(plan)?;
         let summary = apply::simulate(&run, world, &mut report)
             .await
             .map_err(stale)?;
@@ -239,7 +244,7 @@ async fn execute(
         if tokio::signal::ctrl_c().await.is_ok() {
             seen.store(true, std::sync::atomic::Ordering::Relaxed);
             notes.note("\nInterrupted: running steps go to their end, none is started. Once more to abort.");
-            let _ = sender.send(Request::Stop).await;
+            let _ = sender.send(Request::Abort).await;
             let _ = tokio::signal::ctrl_c().await;
         } else {
             std::future::pending::<()>().await;

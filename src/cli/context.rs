@@ -165,7 +165,7 @@ impl Session {
             open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
         let (drivers, world) = match faults {
             Some(faults) => {
-                let world = World::new(faults.clone(), 0);
+                let world = World::open(faults.clone(), &state_dir.join("metal"))?;
                 (sim::drivers(&world), Some(world))
             }
             None => (real_drivers(&store, &configured.root).await?, None),

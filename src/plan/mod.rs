@@ -19,6 +19,7 @@ mod inventory;
 pub mod layout;
 pub mod make;
 mod moves;
+pub mod nature;
 pub mod place;
 pub mod planfile;
 pub mod quorum;

@@ -29,7 +29,7 @@ pub enum PlanFileError {
     #[error("the plan's content does not match its id {0}; plan again")]
     Changed(String),
     #[error(
-        "the plan file has no seal at its end (byte {0}), so it is cut off or was written over; plan again"
+        "this is not a plan file, or it is cut off at byte {0}: it has no seal at its end; plan again"
     )]
     NoSeal(usize),
     #[error("the plan file's seal (bytes {from} to {to}) is damaged; plan again")]

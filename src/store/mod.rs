@@ -4,11 +4,15 @@
 //! transaction. Never decides anything: that is the engine's.
 
 mod channel;
+mod journal;
 mod moves;
+mod requests;
 mod seal;
 mod sqlite;
 
 pub use channel::{BootEntry, Command, Deployment, DeploymentStatus, NewDeployment, RequestProof};
+pub use journal::{Batch, Note};
+pub use requests::{Asked, Request};
 pub use seal::{Sealer, fingerprint};
 pub use sqlite::{ApplyLock, JournalEntry, RunRow, Store};
 

@@ -468,7 +468,7 @@ pub(super) fn read_resource(addr: &str, body: &str) -> Result<(Addr, Resource), 
     Ok((parse("an address", addr)?, resource))
 }
 
-async fn journal(
+pub(super) async fn journal(
     tx: &mut Transaction<'static, Sqlite>,
     run: &str,
     step: StepId,

@@ -1,0 +1,9 @@
+-- What people ask of a run from another terminal; the process that carries it out reads them in order.
+CREATE TABLE requests (
+    seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+    run  TEXT NOT NULL REFERENCES runs (id),
+    what TEXT NOT NULL CHECK (what IN ('pause', 'resume', 'abort')),
+    by   TEXT NOT NULL,
+    at   INTEGER NOT NULL
+) STRICT;
+CREATE INDEX requests_by_run ON requests (run, seq);
