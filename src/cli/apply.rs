@@ -46,6 +46,9 @@ pub struct DestroyArgs {
 struct Common {
     #[command(flatten)]
     plan: PlanArgs,
+    /// Show every change by itself, however many are alike
+    #[arg(long)]
+    expand: bool,
     /// Do not ask
     #[arg(long)]
     auto_approve: bool,
@@ -108,6 +111,7 @@ async fn carry_out(
             View {
                 color: out.color(),
                 steps: Steps::Shown,
+                alike: plan_command::alike(args.expand),
             },
         ));
     }
