@@ -67,6 +67,9 @@ pub fn render(plan: &Plan, view: View) -> String {
     }
     findings(&mut out, plan, view);
     warnings(&mut out, plan, view);
+    while out.ends_with("\n\n") {
+        out.pop();
+    }
     out
 }
 
