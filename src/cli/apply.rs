@@ -67,7 +67,10 @@ async fn carry_out(
     let configured = context::configure(global, &args.plan.config, out)?;
     let session = Session::open(configured, args.plan.sim.as_ref()).await?;
     let saved = file.as_deref().map(plan_command::load).transpose()?;
-    let _lock = session.store.lock_for_apply(&holder()).map_err(refused)?;
+    let _lock = session
+        .store
+        .lock_for_apply(&context::whoami())
+        .map_err(refused)?;
     let settling = apply::settle(&session.store, &session.drivers);
     let settled = match &session.world {
         None => settling.await?,
@@ -135,15 +138,6 @@ fn refused(error: StoreError) -> Failure {
         Exit::Error
     };
     Failure::new(exit, error.to_string())
-}
-
-/// Who holds the lock: what another user needs to find this process.
-fn holder() -> String {
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    format!("process {} on {host}", std::process::id())
 }
 
 /// A saved plan names where credentials come from; the configuration that has them must be the one it was made from.
