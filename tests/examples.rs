@@ -79,6 +79,7 @@ fn plan_of(dir: &Path) -> String {
         observed: &Observed::default(),
         facts: &facts,
         intent: Intent::Apply,
+        selection: &bmctl::plan::Selection::default(),
     };
     let plan = make(&input)
         .unwrap_or_else(|d| panic!("{}:\n{}", dir.display(), rendered(d.iter(), &loaded)));

@@ -27,4 +27,6 @@ mod kill;
 mod layers;
 mod lsp;
 mod peers;
+mod planfile;
 mod rack;
+mod stale;

@@ -34,6 +34,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use crate::drivers::Drivers;
 use crate::model::Recorded;
 use crate::model::event::{Event, Outcome};
+use crate::plan::reads::{self, Stale};
 use crate::plan::{Plan, PlannedStep, StepId, audit};
 pub use crate::store::Request;
 use crate::store::{Store, StoreError};
@@ -55,10 +56,26 @@ pub enum ApplyError {
         "the plan was made from another state (expected lineage {expected}, found {found}); plan again"
     )]
     OtherState { expected: String, found: String },
+    #[error("nothing was done: what the plan was made from is not so any more; plan again{}", lines(.0))]
+    Stale(Vec<Stale>),
     #[error(
-        "the state has changed since the plan was made (serial {planned}, found {found}); plan again"
+        "nothing was done: the state (serial {found}) is older than the one the plan was made from (serial {planned}); an old copy was put back, or this is another state"
     )]
-    Stale { planned: u64, found: u64 },
+    OldState { planned: u64, found: u64 },
+}
+
+/// One finding a line, indented; many are cut.
+pub fn lines(stale: &[Stale]) -> String {
+    const LINES_MAX: usize = 20;
+    let mut out: String = stale
+        .iter()
+        .take(LINES_MAX)
+        .map(|s| format!("\n  {s}"))
+        .collect();
+    if stale.len() > LINES_MAX {
+        out.push_str(&format!("\n  and {} more", stale.len() - LINES_MAX));
+    }
+    out
 }
 
 /// Where events go. Called from one task at a time; must not block: see [`outlet::Outlet`].
@@ -102,13 +119,18 @@ impl Run<'_> {
                 found: recorded.lineage.clone(),
             });
         }
-        if from.serial != recorded.serial {
-            return Err(ApplyError::Stale {
+        if from.serial > recorded.serial {
+            return Err(ApplyError::OldState {
                 planned: from.serial,
                 found: recorded.serial,
             });
         }
-        Ok(())
+        let stale = reads::stale_in_state(self.plan, recorded);
+        if stale.is_empty() {
+            Ok(())
+        } else {
+            Err(ApplyError::Stale(stale))
+        }
     }
 
     /// Carries the plan out. Returns when every step has ended, failed, or will not be started.

@@ -9,14 +9,16 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::context::{self, PlanArgs, Session};
+use super::guards::Stage;
 use super::out::Out;
 use super::report::{Reporter, Style};
-use super::{CommandResult, Exit, Failure, Global, plan as plan_command};
+use super::{CommandResult, Exit, Failure, Global, guards, plan as plan_command, verify};
 use crate::apply::machine::BATCH_NOTES_MAX;
 use crate::apply::outlet::Outlet;
 use crate::apply::{self, ApplyError, Request, Run, Summary};
 use crate::ids::Addr;
 use crate::model::{Recorded, Resource};
+use crate::plan::reads::stale_in_configuration;
 use crate::plan::render::{Steps, View, render};
 use crate::plan::{Intent, Plan, Step};
 use crate::serve::{self, Probe, ServeError, Services, SiteSpec};
@@ -27,6 +29,9 @@ pub struct Args {
     /// A saved plan; without it, plan now and ask
     #[arg(value_name = "PLAN")]
     file: Option<PathBuf>,
+    /// Only take note in state of what is found of the machines
+    #[arg(long, conflicts_with = "file")]
+    refresh_only: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -50,7 +55,11 @@ struct Common {
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    carry_out(global, args.common, args.file, Intent::Apply, out).await
+    let intent = match args.refresh_only {
+        true => Intent::Refresh,
+        false => Intent::Apply,
+    };
+    carry_out(global, args.common, args.file, intent, out).await
 }
 
 pub async fn destroy(global: &Global, args: DestroyArgs, out: &Out) -> CommandResult {
@@ -65,8 +74,11 @@ async fn carry_out(
     out: &Out,
 ) -> CommandResult {
     let configured = context::configure(global, &args.plan.config, out)?;
-    let session = Session::open(configured, args.plan.sim.as_ref()).await?;
+    let session = Session::open(configured, &args.plan).await?;
     let saved = file.as_deref().map(plan_command::load).transpose()?;
+    let trusted = &session.configured.loaded.settings.trusted_keys;
+    verify::signature(trusted, saved.as_ref().map(|(_, signer)| signer.as_ref()))?;
+    let saved = saved.map(|(plan, _)| plan);
     let _lock = session
         .store
         .lock_for_apply(&context::whoami())
@@ -83,7 +95,13 @@ async fn carry_out(
         out.note(&format!("recovery: {line}"));
     }
     let plan = match saved {
-        Some(plan) => plan,
+        Some(mut plan) => {
+            // Its id names it in journal and reports, and was checked with its seal.
+            let id = plan.id.clone();
+            session.judge(&mut plan, out).await?;
+            plan.id = id;
+            plan
+        }
         None => session.plan(intent, args.plan.refresh, out).await?,
     };
     plan_command::check(&plan)?;
@@ -99,12 +117,13 @@ async fn carry_out(
     if plan.is_empty() {
         return Ok(Exit::Done);
     }
+    guards::enforce(&plan, &args.plan.guards, Stage::Apply)?;
     let approved = args.auto_approve || file.is_some() || args.plan.sim.is_some();
     if !approved && !confirm(intent, out)? {
         return Ok(Exit::Declined);
     }
     check_configuration(&session, &plan, file.is_some())?;
-    session.seal().await?;
+    session.seal(&plan).await?;
     let style = if args.json {
         Style::Json
     } else {
@@ -140,18 +159,22 @@ fn refused(error: StoreError) -> Failure {
     Failure::new(exit, error.to_string())
 }
 
-/// A saved plan names where credentials come from; the configuration that has them must be the one it was made from.
+/// A saved plan names where credentials come from; what the configuration says of the resources it touches must be what it was
+/// made from.
 fn check_configuration(session: &Session, plan: &Plan, saved: bool) -> Result<(), Failure> {
-    if !saved || plan.intent == Intent::Destroy {
+    if !saved {
         return Ok(());
     }
-    let found = crate::plan::make::fingerprint(session.configured.fleet());
-    if found == plan.made_from.configuration {
+    let stale = stale_in_configuration(plan, session.configured.fleet());
+    if stale.is_empty() {
         return Ok(());
     }
+    let lines = apply::lines(&stale);
     Err(Failure::new(
         Exit::Stale,
-        "the configuration is not the one the plan was made from (expected its fingerprint to be the same); plan again",
+        format!(
+            "nothing was done: the configuration is not what the plan was made from; plan again{lines}"
+        ),
     ))
 }
 
@@ -165,6 +188,7 @@ fn confirm(intent: Intent, out: &Out) -> Result<bool, Failure> {
     let what = match intent {
         Intent::Apply => "carry this out",
         Intent::Destroy => "destroy all of this",
+        Intent::Refresh => "take note of this",
     };
     out.print(&format!(
         "\nShall bmctl {what}? Only `yes` is taken as yes: "
@@ -242,7 +266,9 @@ async fn execute(
 
 fn stale(error: ApplyError) -> Failure {
     let exit = match error {
-        ApplyError::Stale { .. } | ApplyError::OtherState { .. } => Exit::Stale,
+        ApplyError::Stale(_) | ApplyError::OldState { .. } | ApplyError::OtherState { .. } => {
+            Exit::Stale
+        }
         ApplyError::Store(_) | ApplyError::Audit(_) => Exit::Error,
     };
     Failure::new(exit, error.to_string())

@@ -13,9 +13,11 @@ mod explain;
 mod facts;
 mod fmt;
 mod graph;
+mod guards;
 mod image;
 mod init;
 mod key;
+mod keygen;
 mod look;
 mod lsp;
 mod out;
@@ -27,11 +29,13 @@ mod ramdisk;
 mod report;
 mod run;
 mod schema;
+mod select;
 mod serve;
 mod show;
 mod sources;
 mod state;
 mod validate;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -82,6 +86,8 @@ enum Command {
     Plan(plan::Args),
     /// Carry out a plan
     Apply(apply::Args),
+    Verify(verify::Args),
+    Keygen(keygen::Args),
     /// Take down everything that state records
     Destroy(apply::DestroyArgs),
     /// Let what runs of an apply go to its end, and start nothing until resume
@@ -173,6 +179,8 @@ async fn run(cli: Cli, out: &Out) -> Exit {
     let result = match cli.command {
         Command::Plan(args) => plan::run(global, args, out).await,
         Command::Apply(args) => apply::run(global, args, out).await,
+        Command::Verify(args) => verify::run(global, args, out).await,
+        Command::Keygen(args) => keygen::run(&args, out),
         Command::Destroy(args) => apply::destroy(global, args, out).await,
         Command::Pause(args) => run::ask(global, args, Request::Pause, out).await,
         Command::Resume(args) => run::ask(global, args, Request::Resume, out).await,

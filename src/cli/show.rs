@@ -25,9 +25,9 @@ pub struct Args {
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     if let Some(path) = &args.file {
-        let plan = plan_command::load(path)?;
+        let (plan, signer) = plan_command::load(path)?;
         if args.json {
-            out.print(&String::from_utf8_lossy(&planfile::write(&plan)?));
+            out.print(&String::from_utf8_lossy(&planfile::json(&plan)?));
         } else {
             out.print(&render(
                 &plan,
@@ -36,6 +36,10 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
                     steps: Steps::Shown,
                 },
             ));
+            match signer {
+                Some(key) => out.note(&format!("Signed by {key}.")),
+                None => out.note("Not signed."),
+            }
         }
         return Ok(Exit::Done);
     }

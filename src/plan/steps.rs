@@ -308,7 +308,7 @@ pub fn adopt(
     );
     let work = InPlace {
         boot_files: true,
-        power: false,
+        ..InPlace::default()
     };
     let Chain {
         last,
@@ -348,6 +348,10 @@ pub fn in_place(
             LOCAL_LIMIT_S,
         );
     }
+    let sets_device = work.power && record.desired.power_state == PowerState::On;
+    if work.boot_device && !sets_device {
+        chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
+    }
     if work.power {
         match record.desired.power_state {
             PowerState::Off => {
@@ -377,6 +381,8 @@ pub fn in_place(
 pub struct InPlace {
     pub boot_files: bool,
     pub power: bool,
+    /// The BMC is told again what to start from.
+    pub boot_device: bool,
 }
 
 /// Taking an instance down: everything it needs is in its record.

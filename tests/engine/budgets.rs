@@ -26,7 +26,7 @@ fn power_ons_of_drift_have_a_budget() {
         Intent::Apply,
     )
     .unwrap();
-    memory.seal(&wanted.fleet);
+    memory.seal(&wanted.fleet, &first);
     memory.apply(&first, |_| false);
     let mut off = Observed::default();
     for node in wanted.fleet.nodes.keys() {

@@ -180,7 +180,7 @@ impl Rig {
     pub async fn try_plan(&self, fleet: &Loaded, intent: Intent) -> Result<Plan, String> {
         let facts = match intent {
             Intent::Apply => facts_of(&fleet.fleet),
-            Intent::Destroy => BTreeMap::new(),
+            Intent::Destroy | Intent::Refresh => BTreeMap::new(),
         };
         let recorded = self.recorded().await;
         let made = plan(&fleet.fleet, &recorded, &self.observed, &facts, intent);

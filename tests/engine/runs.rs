@@ -218,7 +218,7 @@ async fn a_plan_of_another_state_or_of_an_older_one_is_refused() {
     rig.apply(&wanted).await;
     let refused = apply::simulate(&rig.run(&old, 90), &rig.world, &mut |_| {}).await;
     assert!(
-        matches!(refused, Err(apply::ApplyError::Stale { .. })),
+        matches!(refused, Err(apply::ApplyError::Stale(_))),
         "{refused:?}"
     );
     let other = Rig::new("seed=1").await;
