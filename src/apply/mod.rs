@@ -255,14 +255,12 @@ impl Tasks {
     fn watch_requests(&mut self, store: Store, run: String) -> AbortHandle {
         let (clock, sender) = (self.drivers.clock.clone(), self.sender.clone());
         self.running.spawn(async move {
-            let mut last = 0;
             loop {
                 clock.sleep(REQUESTS_EVERY).await;
-                match store.asked(&run, last).await {
+                match store.hear(&run, clock.now_ms()).await {
                     Ok(requests) => {
-                        for asked in requests {
-                            last = asked.seq;
-                            let _ = sender.send(Message::Asked(asked.request));
+                        for request in requests {
+                            let _ = sender.send(Message::Asked(request));
                         }
                     }
                     Err(error) => {

@@ -5,7 +5,8 @@ use crate::drivers::Drivers;
 use crate::plan::PlannedStep;
 use crate::store::{StateChange, Store, StoreError};
 
-/// Settles every step that an earlier run started and did not finish (design rule 7). Returns what was found, a line each.
+/// Settles every step that an earlier run started and did not finish (design rule 7). Returns what was found, a line each. Whoever
+/// calls it holds the right to apply: a run without an end is dead.
 pub async fn settle(store: &Store, drivers: &Drivers) -> Result<Vec<String>, StoreError> {
     let mut lines = Vec::new();
     let state = store.recorded().await?.resources;
@@ -31,5 +32,6 @@ pub async fn settle(store: &Store, drivers: &Drivers) -> Result<Vec<String>, Sto
             step.step.title()
         ));
     }
+    store.close_dead_runs(drivers.clock.now_ms()).await?;
     Ok(lines)
 }

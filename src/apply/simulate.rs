@@ -64,15 +64,13 @@ pub async fn simulate(
     };
     let (mut drive, mut goes) = Drive::begin(run, report, &mut futures).await?;
     let mut asked_ms = super::monotonic_ms();
-    let mut last_seq = 0;
     while goes == Goes::On {
         let mut inputs = inputs_of(futures.executor.run_woken());
         if super::monotonic_ms() - asked_ms >= REQUESTS_EVERY.as_millis() || drive.is_paused() {
             asked_ms = super::monotonic_ms();
-            for asked in run.store.asked(&run.id, last_seq).await? {
-                last_seq = asked.seq;
-                inputs.push(Input::Asked(asked.request));
-            }
+            let now = run.drivers.clock.now_ms();
+            let asked = run.store.hear(&run.id, now).await?;
+            inputs.extend(asked.into_iter().map(Input::Asked));
         }
         if inputs.is_empty() {
             match world.advance() {

@@ -82,7 +82,10 @@ async fn carry_out(
     let trusted = &session.configured.loaded.settings.trusted_keys;
     verify::signature(trusted, saved.as_ref().map(|(_, signer)| signer.as_ref()))?;
     let saved = saved.map(|(plan, _)| plan);
-    let _lock = session.store.lock_for_apply(&holder()).map_err(refused)?;
+    let _lock = session
+        .store
+        .lock_for_apply(&context::whoami())
+        .map_err(refused)?;
     let settling = apply::settle(&session.store, &session.drivers);
     let settled = match &session.world {
         None => settling.await?,
@@ -158,15 +161,6 @@ fn refused(error: StoreError) -> Failure {
         Exit::Error
     };
     Failure::new(exit, error.to_string())
-}
-
-/// Who holds the lock: what another user needs to find this process.
-fn holder() -> String {
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
-    format!("process {} on {host}", std::process::id())
 }
 
 /// A saved plan names where credentials come from; what the configuration says of the resources it touches must be what it was

@@ -350,3 +350,12 @@ async fn real_drivers(store: &Store, root: &Path) -> Result<Drivers, Failure> {
         clock,
     })
 }
+
+/// This process, as another user needs to find it.
+pub fn whoami() -> String {
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    format!("process {} on {host}", std::process::id())
+}

@@ -27,6 +27,7 @@ mod power;
 mod rack;
 mod ramdisk;
 mod report;
+mod run;
 mod schema;
 mod select;
 mod serve;
@@ -41,6 +42,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::apply::Request;
 pub use exit::Exit;
 use out::Out;
 
@@ -88,6 +90,12 @@ enum Command {
     Keygen(keygen::Args),
     /// Take down everything that state records
     Destroy(apply::DestroyArgs),
+    /// Let what runs of an apply go to its end, and start nothing until resume
+    Pause(run::Args),
+    /// Let a paused run go on
+    Resume(run::Args),
+    /// End a run as Ctrl-C would: what runs goes to its end, nothing else is started
+    Abort(run::Args),
     /// Show the recorded fleet, or a plan file
     Show(show::Args),
     /// Fetch modules from repositories, and lock them and the images
@@ -174,6 +182,9 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Verify(args) => verify::run(global, args, out).await,
         Command::Keygen(args) => keygen::run(&args, out),
         Command::Destroy(args) => apply::destroy(global, args, out).await,
+        Command::Pause(args) => run::ask(global, args, Request::Pause, out).await,
+        Command::Resume(args) => run::ask(global, args, Request::Resume, out).await,
+        Command::Abort(args) => run::ask(global, args, Request::Abort, out).await,
         Command::Show(args) => show::run(global, args, out).await,
         Command::Init(args) => init::run(global, &args, out),
         Command::Validate(args) => validate::run(global, args, out),

@@ -57,6 +57,17 @@ impl Store {
         self.bell.notify_waiters();
         Ok(())
     }
+
+    /// Notes of every run without an end that its process died. Only who holds the right to apply knows that.
+    pub async fn close_dead_runs(&self, at_ms: i64) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE runs SET finished_at = $1, outcome = 'died' WHERE finished_at IS NULL")
+            .bind(at_ms)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
 }
 
 async fn write_note(

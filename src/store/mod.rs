@@ -12,7 +12,7 @@ mod sqlite;
 
 pub use channel::{BootEntry, Command, Deployment, DeploymentStatus, NewDeployment, RequestProof};
 pub use journal::{Batch, Note};
-pub use requests::{Asked, Request};
+pub use requests::Request;
 pub use seal::{Sealer, fingerprint};
 pub use sqlite::{ApplyLock, JournalEntry, RunRow, Store};
 

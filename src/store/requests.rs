@@ -27,55 +27,90 @@ impl Request {
     }
 }
 
-/// A request, and its place among all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
-    pub seq: i64,
-    pub request: Request,
-}
-
 impl Store {
-    /// Leaves a request where the process that carries the run out looks for it.
+    /// The run whose end is not noted. Its process may be gone all the same.
+    pub async fn open_run(&self) -> Result<Option<String>, StoreError> {
+        let open = sqlx::query_scalar(
+            "SELECT id FROM runs WHERE finished_at IS NULL ORDER BY started_at DESC LIMIT 1",
+        );
+        Ok(open.fetch_optional(&self.pool).await?)
+    }
+
+    /// Leaves a request where the process that carries the run out looks for it; its place among all.
     pub async fn ask(
         &self,
         run: &str,
         request: Request,
         by: &str,
         at_ms: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<i64, StoreError> {
         let mut tx = self.write().await?;
-        sqlx::query("INSERT INTO requests (run, what, by, at) VALUES ($1, $2, $3, $4)")
-            .bind(run)
-            .bind(request.word())
-            .bind(by)
-            .bind(at_ms)
+        let seq = sqlx::query_scalar(
+            "INSERT INTO requests (run, what, by, at) VALUES ($1, $2, $3, $4) RETURNING seq",
+        )
+        .bind(run)
+        .bind(request.word())
+        .bind(by)
+        .bind(at_ms)
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        self.bell.notify_waiters();
+        Ok(seq)
+    }
+
+    /// Takes back a request that nobody has read.
+    pub async fn take_back(&self, seq: i64) -> Result<(), StoreError> {
+        let mut tx = self.write().await?;
+        sqlx::query("DELETE FROM requests WHERE seq = $1 AND heard IS NULL")
+            .bind(seq)
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        self.bell.notify_waiters();
         Ok(())
     }
 
-    /// What was asked of a run after `seq`, in order.
-    pub async fn asked(&self, run: &str, seq: i64) -> Result<Vec<Asked>, StoreError> {
-        let rows =
-            sqlx::query("SELECT seq, what FROM requests WHERE run = $1 AND seq > $2 ORDER BY seq")
+    pub async fn was_heard(&self, seq: i64) -> Result<bool, StoreError> {
+        let heard: Option<i64> = sqlx::query_scalar("SELECT heard FROM requests WHERE seq = $1")
+            .bind(seq)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(heard.is_some())
+    }
+
+    /// What was asked of a run and not read yet, in order. From here on it has been heard.
+    pub async fn hear(&self, run: &str, at_ms: i64) -> Result<Vec<Request>, StoreError> {
+        let waiting: Vec<i64> =
+            sqlx::query_scalar("SELECT seq FROM requests WHERE run = $1 AND heard IS NULL")
                 .bind(run)
-                .bind(seq)
                 .fetch_all(&self.pool)
                 .await?;
-        rows.iter()
-            .map(|row| {
-                let word: &str = row.try_get(1)?;
-                let request = Request::ALL.into_iter().find(|r| r.word() == word);
-                Ok(Asked {
-                    seq: row.try_get(0)?,
-                    request: request.ok_or_else(|| StoreError::Corrupt {
-                        what: format!("a request to run {run}"),
-                        why: format!("expected pause, resume or abort, found {word}"),
-                    })?,
-                })
-            })
-            .collect()
+        if waiting.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.write().await?;
+        let rows = sqlx::query(
+            "SELECT seq, what FROM requests WHERE run = $1 AND heard IS NULL ORDER BY seq",
+        )
+        .bind(run)
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut requests = Vec::new();
+        for row in rows {
+            let (seq, word): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
+            let request = Request::ALL.into_iter().find(|r| r.word() == word);
+            requests.push(request.ok_or_else(|| StoreError::Corrupt {
+                what: format!("a request to run {run}"),
+                why: format!("expected pause, resume or abort, found {word}"),
+            })?);
+            sqlx::query("UPDATE requests SET heard = $2 WHERE seq = $1")
+                .bind(seq)
+                .bind(at_ms)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        self.bell.notify_waiters();
+        Ok(requests)
     }
 }

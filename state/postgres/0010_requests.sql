@@ -4,6 +4,8 @@ CREATE TABLE requests (
     run  TEXT NOT NULL REFERENCES runs (id),
     what TEXT NOT NULL CHECK (what IN ('pause', 'resume', 'abort')),
     by   TEXT NOT NULL,
-    at   BIGINT NOT NULL
+    at   BIGINT NOT NULL,
+    -- When the run has read it; a process that is gone reads nothing.
+    heard BIGINT
 );
 CREATE INDEX requests_by_run ON requests (run, seq);

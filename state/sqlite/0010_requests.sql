@@ -4,6 +4,8 @@ CREATE TABLE requests (
     run  TEXT NOT NULL REFERENCES runs (id),
     what TEXT NOT NULL CHECK (what IN ('pause', 'resume', 'abort')),
     by   TEXT NOT NULL,
-    at   INTEGER NOT NULL
+    at   INTEGER NOT NULL,
+    -- When the run has read it; a process that is gone reads nothing.
+    heard INTEGER
 ) STRICT;
 CREATE INDEX requests_by_run ON requests (run, seq);
