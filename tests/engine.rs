@@ -23,7 +23,7 @@ use bmctl::model::recorded::Phoned;
 use bmctl::model::{Fleet, InstancePhase, Observed, PowerSeen, Recorded, Resource};
 use bmctl::plan::{Intent, Plan, Step, StepId};
 use bmctl::secret::{Key32, Secret};
-use bmctl::store::{Sealer, Store, StoreError};
+use bmctl::store::{Actor, NewRun, Sealer, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::fleet::{addr, facts_of, load, plan, rendered, without_mistakes};
@@ -124,6 +124,16 @@ async fn open(dir: &Path) -> Store {
     Store::open(dir, Sealer::new(Key32::new([7; 32])))
         .await
         .unwrap()
+}
+
+async fn begin(store: &Store, id: &str, plan: &Plan) {
+    let run = NewRun {
+        id,
+        plan,
+        at_ms: 0,
+        by: Actor::here(),
+    };
+    store.begin_run(run).await.unwrap();
 }
 
 impl Rig {
@@ -980,7 +990,7 @@ async fn a_claim_that_was_never_noted_is_given_back() {
     let first = rig.plan(&wanted, Intent::Apply).await;
     let is_claim = |s: &&bmctl::plan::PlannedStep| matches!(s.step, Step::Claim { .. });
     let claim = first.steps.iter().find(is_claim).unwrap();
-    rig.store.begin_run("died", &first.id, 0).await.unwrap();
+    begin(&rig.store, "died", &first).await;
     rig.store.started("died", claim, 0).await.unwrap();
     let node = claim.node.as_ref().unwrap();
     rig.store.claim(node, &claim.subject).await.unwrap();
@@ -988,7 +998,7 @@ async fn a_claim_that_was_never_noted_is_given_back() {
     assert_eq!(rig.store.claims().await.unwrap(), BTreeMap::new());
 
     rig.apply(&wanted).await;
-    rig.store.begin_run("died too", &first.id, 0).await.unwrap();
+    begin(&rig.store, "died too", &first).await;
     rig.store.started("died too", claim, 0).await.unwrap();
     assert_eq!(rig.settle().await, 1);
     rig.check().await;

@@ -27,7 +27,7 @@ use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
 use crate::model::{Recorded, Resource};
 use crate::plan::{Plan, PlannedStep, StepId, audit};
-use crate::store::{StateChange, Store, StoreError};
+use crate::store::{Actor, NewRun, StateChange, Store, StoreError};
 
 use lifecycle::{Borrowed, Fact, Loan, Returns};
 use schedule::{Action, Schedule};
@@ -105,6 +105,16 @@ impl Run<'_> {
         Ok(())
     }
 
+    async fn begin(&self, at_ms: i64) -> Result<(), StoreError> {
+        let run = NewRun {
+            id: &self.id,
+            plan: self.plan,
+            at_ms,
+            by: Actor::here(),
+        };
+        self.store.begin_run(run).await
+    }
+
     /// Carries the plan out. Returns when every step has ended, failed, or will not be started.
     pub async fn execute(
         &self,
@@ -115,7 +125,7 @@ impl Run<'_> {
         self.check(&recorded)?;
         let clock = self.drivers.clock.clone();
         let begun = clock.now_ms();
-        self.store.begin_run(&self.id, &self.plan.id, begun).await?;
+        self.begin(begun).await?;
         report(Event::RunStarted {
             run: self.id.clone(),
             plan: self.plan.id.clone(),
@@ -412,24 +422,20 @@ pub async fn settle(store: &Store, drivers: &Drivers) -> Result<Vec<String>, Sto
     let mut lines = Vec::new();
     let state = store.recorded().await?.resources;
     for entry in store.unfinished().await? {
-        let step: PlannedStep =
-            serde_json::from_str(&entry.body).map_err(|e| StoreError::Corrupt {
-                what: format!("journal of run {}", entry.run),
-                why: e.to_string(),
-            })?;
+        let step = &entry.step;
         let seen = match recover::question(&step.step) {
             recover::Question::Power(bmc) => Some(perform::look_at_power(drivers, bmc).await),
             recover::Question::Nothing => None,
         };
         let verdict = recover::verdict(&step.step, seen.as_ref());
-        let changes: Vec<StateChange> = recover::changes(&step, &verdict, &state);
+        let changes: Vec<StateChange> = recover::changes(step, &verdict, &state);
         let text = verdict.to_string();
         store
             .settled(&entry, &text, &changes, drivers.clock.now_ms())
             .await?;
         lines.push(format!(
             "{}: {} of an earlier run: {text}",
-            entry.subject,
+            step.subject,
             step.step.title()
         ));
     }
@@ -460,7 +466,7 @@ pub async fn simulate(
     let recorded = run.store.recorded().await?;
     run.check(&recorded)?;
     let begun = run.drivers.clock.now_ms();
-    run.store.begin_run(&run.id, &run.plan.id, begun).await?;
+    run.begin(begun).await?;
     report(Event::RunStarted {
         run: run.id.clone(),
         plan: run.plan.id.clone(),

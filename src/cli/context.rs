@@ -1,6 +1,7 @@
 //! What most commands start from: the configuration, the state, the key, the drivers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -127,16 +128,12 @@ pub struct Session {
     pub world: Option<Arc<World>>,
 }
 
-/// The directory of the state; a simulation has its own.
-pub fn state_dir(root: &Path, backend: &StateBackend, simulated: bool) -> Result<PathBuf, Failure> {
+/// The directory of the state, or of what goes with a state that is elsewhere; a simulation has its own.
+pub fn state_dir(root: &Path, backend: &StateBackend, simulated: bool) -> PathBuf {
     match backend {
-        _ if simulated => Ok(root.join(".bmctl/sim")),
-        StateBackend::Sqlite { path: None } => Ok(root.join(".bmctl")),
-        StateBackend::Sqlite { path: Some(path) } => Ok(root.join(path)),
-        StateBackend::Postgres { .. } => Err(Failure::new(
-            Exit::Error,
-            "state \"postgres\": this version keeps state in SQLite only; use state \"sqlite\" {}",
-        )),
+        _ if simulated => root.join(".bmctl/sim"),
+        StateBackend::Sqlite { path: None } | StateBackend::Postgres { .. } => root.join(".bmctl"),
+        StateBackend::Sqlite { path: Some(path) } => root.join(path),
     }
 }
 
@@ -146,9 +143,26 @@ pub async fn open_store(
     key: &Key32,
     simulated: bool,
 ) -> Result<(Store, PathBuf), Failure> {
-    let dir = state_dir(root, backend, simulated)?;
-    let store = Store::open(&dir, Sealer::new(key.clone())).await?;
+    let dir = state_dir(root, backend, simulated);
+    let sealer = Sealer::new(key.clone());
+    let store = match backend {
+        StateBackend::Postgres { url, workspace } if !simulated => {
+            make_private(&dir)?;
+            Store::connect(url, workspace, sealer).await?
+        }
+        StateBackend::Postgres { .. } | StateBackend::Sqlite { .. } => {
+            Store::open(&dir, sealer).await?
+        }
+    };
     Ok((store, dir))
+}
+
+fn make_private(dir: &Path) -> Result<(), Failure> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir);
+    made.map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", dir.display())))
 }
 
 impl Session {
