@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::out::Out;
 use super::sources::FsSources;
-use super::{Exit, Failure, Global, facts, key, look};
+use super::{Exit, Failure, Global, facts, key, lock, look};
 use crate::apply::WallClock;
 use crate::apply::lifecycle::password_secret;
 use crate::config::{self, Loaded, StateBackend, VariableInput, VariableOrigin};
@@ -20,7 +21,7 @@ use crate::ids::Addr;
 use crate::model::{Fleet, ImageFacts, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
 use crate::plan::{self, Bmc, Intent, Plan, PlanInput};
 use crate::secret::{Key32, Secret};
-use crate::store::{Sealer, Store};
+use crate::store::{Lease, Sealer, Store};
 
 /// Arguments of every command that evaluates the configuration.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -170,6 +171,31 @@ impl Session {
         let backend = &configured.loaded.settings.state;
         let (store, state_dir) =
             open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
+        Session::with(configured, store, state_dir, faults).await
+    }
+
+    /// With the right to apply: every write of the session is refused once another has it.
+    pub async fn open_alone(
+        configured: Configured,
+        faults: Option<&Faults>,
+        wait: Duration,
+        out: &Out,
+    ) -> Result<(Session, Lease), Failure> {
+        let backend = &configured.loaded.settings.state;
+        let (store, state_dir) =
+            open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
+        let lease = lock::acquire(&store, &configured.root, wait, out).await?;
+        let store = store.fenced(&lease);
+        let session = Session::with(configured, store, state_dir, faults).await?;
+        Ok((session, lease))
+    }
+
+    async fn with(
+        configured: Configured,
+        store: Store,
+        state_dir: PathBuf,
+        faults: Option<&Faults>,
+    ) -> Result<Session, Failure> {
         let (drivers, world) = match faults {
             Some(faults) => {
                 let world = World::new(faults.clone(), 0);

@@ -12,6 +12,9 @@ pub struct Actor {
     /// The kernel's boot id and the process's start in clock ticks since then: a process id alone is used again.
     #[serde(default)]
     pub boot: String,
+    /// Containers share a boot id, and may share a host name; process ids mean something within a namespace only.
+    #[serde(default)]
+    pub namespace: String,
     #[serde(default)]
     pub start_ticks: u64,
     /// Where the CI job is shown.
@@ -27,7 +30,7 @@ pub struct Actor {
 pub enum Life {
     Alive,
     Dead,
-    /// It is on another host.
+    /// It is on another host, or in another container, or was before a restart.
     Unknown,
 }
 
@@ -37,35 +40,26 @@ impl Actor {
         let pid = std::process::id();
         Actor {
             user: user(),
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            host: host(),
             pid,
             boot: boot_id().unwrap_or_default(),
+            namespace: namespace().unwrap_or_default(),
             start_ticks: start_ticks(pid).unwrap_or_default(),
             ci_job: ci_job(|name| std::env::var(name).ok()),
             commit: None,
         }
     }
 
-    /// The boot id tells hosts apart better than their names, and a host from itself before a restart.
+    /// Another boot id may be that of another host with the same name: what cannot be looked at is unknown, not dead.
     pub fn life(&self) -> Life {
-        let Some(boot) = boot_id() else {
+        let here = (host(), boot_id(), namespace());
+        let there = (
+            self.host.clone(),
+            Some(self.boot.clone()),
+            Some(self.namespace.clone()),
+        );
+        if here != there {
             return Life::Unknown;
-        };
-        let here = Actor {
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
-            ..Actor::default()
-        };
-        if self.host != here.host || self.boot.is_empty() {
-            return Life::Unknown;
-        }
-        if self.boot != boot {
-            return Life::Dead;
         }
         match start_ticks(self.pid) {
             Some(ticks) if ticks == self.start_ticks => Life::Alive,
@@ -84,10 +78,22 @@ impl fmt::Display for Actor {
     }
 }
 
+fn host() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
 fn user() -> String {
     std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+fn namespace() -> Option<String> {
+    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(link.to_string_lossy().into_owned())
 }
 
 fn boot_id() -> Option<String> {
@@ -140,7 +146,8 @@ mod tests {
             other.life()
         };
         assert_eq!(with(|a| a.start_ticks += 1), Life::Dead);
-        assert_eq!(with(|a| a.boot = "another".to_owned()), Life::Dead);
+        assert_eq!(with(|a| a.boot.push('x')), Life::Unknown);
+        assert_eq!(with(|a| a.namespace.push('x')), Life::Unknown);
         assert_eq!(with(|a| a.pid = u32::MAX), Life::Dead);
         assert_eq!(with(|a| a.host.push('x')), Life::Unknown);
     }

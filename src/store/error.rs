@@ -37,8 +37,18 @@ pub enum StoreError {
     },
     #[error("state \"postgres\": {0}")]
     Connection(String),
-    #[error("another apply holds the state ({holder}); wait for it, or stop it")]
+    #[error(
+        "another apply holds the state ({holder}); wait for it (--lock-timeout 10m), or stop it; `bmctl lock list` shows it"
+    )]
     Locked { holder: String },
+    #[error(
+        "the lock is held ({holder}) and its holder seems to live; stop it, or take the lock away with `bmctl lock release --force`"
+    )]
+    StillHeld { holder: String },
+    #[error(
+        "this apply has lost the state to another ({holder}); it was paused or cut off for longer than its lease lasts, and has written nothing since: look at what the other does, then apply again"
+    )]
+    Fenced { holder: String },
     #[error("{node} is claimed by {holder}; one node carries one instance")]
     Claimed { node: Addr, holder: String },
     #[error(

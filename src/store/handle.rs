@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::database::{Database, Tx};
 use super::head::Head;
+use super::lease::Fence;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::sums::Table;
@@ -21,6 +22,8 @@ pub struct Store {
     pub(super) sealer: Sealer,
     /// Rung after every write that somebody may wait for. Another process is heard by polling.
     pub(super) bell: Arc<Notify>,
+    /// The lease that must still be held for a write to be done.
+    pub(super) fence: Option<Fence>,
 }
 
 /// A transaction that reads: everything as of one moment.
@@ -64,6 +67,7 @@ impl Store {
             db,
             sealer,
             bell: Arc::new(Notify::new()),
+            fence: None,
         })
     }
 
@@ -82,7 +86,11 @@ impl Store {
         let mut tx = self.db.write().await?;
         let head = Head::read(&mut tx).await?;
         let found = head.clone();
-        Ok(Write { tx, head, found })
+        let mut write = Write { tx, head, found };
+        if let Some(fence) = self.fence {
+            write.check(fence).await?;
+        }
+        Ok(write)
     }
 
     /// Ends every connection; what is not committed is rolled back.

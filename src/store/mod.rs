@@ -13,7 +13,7 @@ mod error;
 mod handle;
 mod head;
 mod journal;
-mod lock;
+mod lease;
 mod moves;
 mod phone;
 mod postgres;
@@ -34,6 +34,7 @@ pub use channel::{Command, Deployment, DeploymentStatus, NewDeployment, RequestP
 pub use error::StoreError;
 pub use handle::Store;
 pub use journal::{Batch, Note, Unfinished};
+pub use lease::{Force, Hold, Lease, LeaseRow, TERM};
 pub use runs::{NewRun, RunRow};
 pub use seal::{Sealer, fingerprint};
 pub use verify::Verified;

@@ -24,7 +24,6 @@ pub const HEAD: &str = "SELECT body, sum FROM head WHERE id = 1";
 pub struct Sqlite {
     pub pool: SqlitePool,
     pub place: Arc<str>,
-    pub directory: Arc<Path>,
 }
 
 pub struct Tx {
@@ -64,11 +63,7 @@ impl Sqlite {
             .connect_with(options)
             .await
             .map_err(|e| StoreError::of_database(&place, e))?;
-        let db = Sqlite {
-            pool,
-            place,
-            directory: directory.into(),
-        };
+        let db = Sqlite { pool, place };
         db.migrate().await?;
         Ok(db)
     }

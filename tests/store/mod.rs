@@ -2,6 +2,8 @@
 
 mod forms;
 mod keeps;
+mod lease;
+mod processes;
 
 use std::future::Future;
 use std::path::Path;
