@@ -9,6 +9,7 @@ mod boot;
 mod channel;
 mod claims;
 mod database;
+mod durations;
 mod error;
 mod handle;
 mod head;
