@@ -12,13 +12,19 @@ use bmctl::store::{Note, Request};
 use super::racks::thirty;
 use crate::fleet::{facts_of, plan};
 
+/// A batch on its way: what it starts, and what has ended, well or not.
+struct Sent {
+    starts: Vec<StepId>,
+    ends: Vec<(StepId, bool)>,
+}
+
 /// What a store and drivers would see of one run.
 #[derive(Default)]
 struct Seen {
     durable_starts: BTreeSet<StepId>,
     durable_ends: BTreeMap<StepId, bool>,
     /// Batches that were sent and not yet answered.
-    sent: Vec<(Vec<StepId>, Vec<(StepId, bool)>)>,
+    sent: Vec<Sent>,
     running: Vec<StepId>,
     returning: Vec<StepId>,
     told: BTreeMap<u32, Outcome>,
@@ -43,7 +49,7 @@ impl Seen {
                             }
                         }
                     }
-                    self.sent.push((starts, ends));
+                    self.sent.push(Sent { starts, ends });
                 }
                 Command::Start(step, _) => {
                     assert!(
@@ -81,7 +87,7 @@ impl Seen {
     }
 
     fn land(&mut self) {
-        let (starts, ends) = self.sent.remove(0);
+        let Sent { starts, ends } = self.sent.remove(0);
         self.durable_starts.extend(starts);
         self.durable_ends.extend(ends);
     }
