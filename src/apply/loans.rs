@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::Addr;
-use crate::model::{InstancePhase, InstanceRecord, Resource};
+use crate::model::{InstancePhase, Resource};
 use crate::plan::nature;
 use crate::plan::step::{Bmc, BootTarget, Step};
 use crate::plan::{Plan, PlannedStep, StepId};
@@ -123,9 +123,13 @@ impl Loans {
 fn inherited(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Vec<Loan> {
     let mut targets: BTreeMap<Key<'_>, &BootTarget> = BTreeMap::new();
     let mut firsts: BTreeMap<Key<'_>, (StepId, &Bmc)> = BTreeMap::new();
+    let mut written_anew: BTreeSet<Key<'_>> = BTreeSet::new();
     for step in &plan.steps {
         let nature = step.step.nature();
         if let Some((node, target)) = nature.boot {
+            if nature.loan == nature::Loan::Starts {
+                written_anew.insert((&step.subject, node));
+            }
             targets.entry((&step.subject, node)).or_insert(target);
         }
         if let (Step::PowerOff { bmc, .. }, Some(node)) = (&step.step, &step.node) {
@@ -137,7 +141,8 @@ fn inherited(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Vec<Loan> {
     let open = firsts.into_iter().filter_map(|(key, (off, bmc))| {
         let (subject, node) = key;
         let record = state.get(subject)?.as_instance()?;
-        let may_be_lent = record.node == *node && has_no_system(record);
+        let has_no_system = record.disk.is_none() || written_anew.contains(&key);
+        let may_be_lent = record.node == *node && may_be_in_ramdisk(&record.phase, has_no_system);
         let target = targets.get(&key).filter(|_| may_be_lent)?;
         Some(Loan {
             start: off,
@@ -153,11 +158,12 @@ fn inherited(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Vec<Loan> {
     open.collect()
 }
 
-/// It is in the middle of a change, and what is on its disk is no system that could be running: that one would be left alone.
-fn has_no_system(record: &InstanceRecord) -> bool {
-    match record.phase {
+/// It is in the middle of a change, and there is no system on its disk that is to stay: that one could be running, and would be
+/// left alone.
+fn may_be_in_ramdisk(phase: &InstancePhase, has_no_system: bool) -> bool {
+    match phase {
         InstancePhase::Destroying => true,
-        InstancePhase::Deploying | InstancePhase::NeedsAttention(_) => record.disk.is_none(),
+        InstancePhase::Deploying | InstancePhase::NeedsAttention(_) => has_no_system,
         InstancePhase::Running | InstancePhase::Off => false,
     }
 }
