@@ -1,5 +1,5 @@
 # What a person types. Everything else is cargo.
-.PHONY: build release test test-quick test-rack lint crash soak demo bench setup
+.PHONY: build release test test-quick test-store test-rack lint crash soak demo bench setup
 
 build:
 	cargo build
@@ -7,12 +7,16 @@ build:
 release:
 	cargo build --release
 
-# Everything: the quick tests, then those on the virtual rack (root).
-test: test-quick test-rack
+# Everything: the quick tests, the long ones of the store, then those on the virtual rack (root).
+test: test-quick test-store test-rack
 
 test-quick: lint
 	cargo test --lib --bins
 	cargo test --test bmctl
+
+# What holds the store to its promises for minutes: hundreds of races, a server that is killed again and again.
+test-store: setup
+	cargo test --test bmctl -- --ignored --test-threads=1 store::
 
 test-rack: setup
 	cargo build

@@ -16,7 +16,7 @@ use bmctl::config::Loaded;
 use bmctl::diag::Color;
 use bmctl::ids::Addr;
 use bmctl::model::{BootSeen, Fleet, ImageFacts, Observed, PowerSeen};
-use bmctl::plan::render::{Steps, View, render};
+use bmctl::plan::render::{Alike, Steps, View, render};
 use bmctl::plan::{Intent, Plan, Selection, Step};
 
 use crate::fleet::{
@@ -294,6 +294,7 @@ fn shown(plan: &Plan) -> String {
     let view = View {
         color: Color::Never,
         steps: Steps::Shown,
+        alike: Alike::Together,
     };
     render(plan, view)
 }

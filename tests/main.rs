@@ -1,6 +1,7 @@
 //! The quick tests, one binary. `cases` plans from text files, `engine` applies on the simulated rack, `cli` and `cli_fmt`
 //! run the real program, `layers` reads the source, `docs` reads the documents, `corpus`
-//! what the fuzzers began with; `fleet` is what they share.
+//! what the fuzzers began with; `store` holds both databases to one promise, `postgres` starts the server for it; `fleet` is
+//! what they share.
 
 #![allow(
     clippy::unwrap_used,
@@ -28,5 +29,7 @@ mod layers;
 mod lsp;
 mod peers;
 mod planfile;
+mod postgres;
 mod rack;
 mod stale;
+mod store;

@@ -40,7 +40,7 @@ impl<'a, 'p, 'r> Drive<'a, 'p, 'r> {
         let recorded = run.store.recorded().await?;
         run.check(&recorded)?;
         let now = run.drivers.clock.now_ms();
-        run.store.begin_run(&run.id, &run.plan.id, now).await?;
+        run.begin(now).await?;
         let machine = Machine::new(&run.id, run.plan, recorded.resources, run.notes_max);
         let mut drive = Drive {
             run,

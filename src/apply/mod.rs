@@ -39,7 +39,7 @@ use crate::model::event::{Event, Outcome};
 use crate::plan::reads::{self, Stale};
 use crate::plan::{Plan, PlannedStep, StepId, audit};
 pub use crate::store::Request;
-use crate::store::{Store, StoreError};
+use crate::store::{Actor, NewRun, Store, StoreError};
 
 use drive::{Drive, Goes, Hands};
 use loans::Returns;
@@ -135,6 +135,16 @@ impl Run<'_> {
         } else {
             Err(ApplyError::Stale(stale))
         }
+    }
+
+    pub(crate) async fn begin(&self, at_ms: i64) -> Result<(), StoreError> {
+        let run = NewRun {
+            id: &self.id,
+            plan: self.plan,
+            at_ms,
+            by: Actor::here(),
+        };
+        self.store.begin_run(run).await
     }
 
     /// Carries the plan out. Returns when every step has ended, failed, or will not be started.

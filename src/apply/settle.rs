@@ -2,7 +2,6 @@
 
 use super::{perform, recover};
 use crate::drivers::Drivers;
-use crate::plan::PlannedStep;
 use crate::store::{StateChange, Store, StoreError};
 
 /// Settles every step that an earlier run started and did not finish (design rule 7). Returns what was found, a line each. Whoever
@@ -11,24 +10,20 @@ pub async fn settle(store: &Store, drivers: &Drivers) -> Result<Vec<String>, Sto
     let mut lines = Vec::new();
     let state = store.recorded().await?.resources;
     for entry in store.unfinished().await? {
-        let step: PlannedStep =
-            serde_json::from_str(&entry.body).map_err(|e| StoreError::Corrupt {
-                what: format!("journal of run {}", entry.run),
-                why: e.to_string(),
-            })?;
+        let step = &entry.step;
         let seen = match recover::question(&step.step) {
             recover::Question::Power(bmc) => Some(perform::look_at_power(drivers, bmc).await),
             recover::Question::Nothing => None,
         };
         let verdict = recover::verdict(&step.step, seen.as_ref());
-        let changes: Vec<StateChange> = recover::changes(&step, &verdict, &state);
+        let changes: Vec<StateChange> = recover::changes(step, &verdict, &state);
         let text = verdict.to_string();
         store
             .settled(&entry, &text, &changes, drivers.clock.now_ms())
             .await?;
         lines.push(format!(
             "{}: {} of an earlier run: {text}",
-            entry.subject,
+            step.subject,
             step.step.title()
         ));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -12,7 +13,7 @@ use super::context::{self, PlanArgs, Session};
 use super::guards::Stage;
 use super::out::Out;
 use super::report::{Reporter, Style};
-use super::{CommandResult, Exit, Failure, Global, guards, plan as plan_command, verify};
+use super::{CommandResult, Exit, Failure, Global, guards, lock, plan as plan_command, verify};
 use crate::apply::machine::BATCH_NOTES_MAX;
 use crate::apply::outlet::Outlet;
 use crate::apply::{self, ApplyError, Request, Run, Summary};
@@ -22,7 +23,6 @@ use crate::plan::reads::stale_in_configuration;
 use crate::plan::render::{Steps, View, render};
 use crate::plan::{Intent, Plan, Step};
 use crate::serve::{self, Probe, ServeError, Services, SiteSpec};
-use crate::store::StoreError;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -46,9 +46,15 @@ pub struct DestroyArgs {
 struct Common {
     #[command(flatten)]
     plan: PlanArgs,
+    /// Show every change by itself, however many are alike
+    #[arg(long)]
+    expand: bool,
     /// Do not ask
     #[arg(long)]
     auto_approve: bool,
+    /// How long to wait for another apply to end, such as 30s or 10m
+    #[arg(long, value_name = "TIME", value_parser = lock::time, default_value = "0s", hide_default_value = true)]
+    lock_timeout: Duration,
     /// Print events as JSON, one a line
     #[arg(long)]
     json: bool,
@@ -74,15 +80,30 @@ async fn carry_out(
     out: &Out,
 ) -> CommandResult {
     let configured = context::configure(global, &args.plan.config, out)?;
-    let session = Session::open(configured, &args.plan).await?;
     let saved = file.as_deref().map(plan_command::load).transpose()?;
-    let trusted = &session.configured.loaded.settings.trusted_keys;
+    let trusted = &configured.loaded.settings.trusted_keys;
     verify::signature(trusted, saved.as_ref().map(|(_, signer)| signer.as_ref()))?;
     let saved = saved.map(|(plan, _)| plan);
-    let _lock = session
-        .store
-        .lock_for_apply(&context::whoami())
-        .map_err(refused)?;
+    let (session, lease) =
+        Session::open_alone(configured, &args.plan, args.lock_timeout, out).await?;
+    let ended = tokio::select! {
+        ended = under_lease(&session, args, saved, intent, out) => ended,
+        lost = lease.lost() => return Err(lost.into()),
+    };
+    let released = lease.release().await;
+    let exit = ended?;
+    released?;
+    Ok(exit)
+}
+
+async fn under_lease(
+    session: &Session,
+    args: Common,
+    saved: Option<Plan>,
+    intent: Intent,
+    out: &Out,
+) -> CommandResult {
+    let from_file = saved.is_some();
     let settling = apply::settle(&session.store, &session.drivers);
     let settled = match &session.world {
         None => settling.await?,
@@ -111,6 +132,7 @@ async fn carry_out(
             View {
                 color: out.color(),
                 steps: Steps::Shown,
+                alike: plan_command::alike(args.expand),
             },
         ));
     }
@@ -118,11 +140,11 @@ async fn carry_out(
         return Ok(Exit::Done);
     }
     guards::enforce(&plan, &args.plan.guards, Stage::Apply)?;
-    let approved = args.auto_approve || file.is_some() || args.plan.sim.is_some();
+    let approved = args.auto_approve || from_file || args.plan.sim.is_some();
     if !approved && !confirm(intent, out)? {
         return Ok(Exit::Declined);
     }
-    check_configuration(&session, &plan, file.is_some())?;
+    check_configuration(session, &plan, from_file)?;
     session.seal(&plan).await?;
     let style = if args.json {
         Style::Json
@@ -132,9 +154,9 @@ async fn carry_out(
     let reporter = Reporter::new(style, *out);
     let services = match session.world {
         Some(_) => Vec::new(),
-        None => start_services(&session, &plan, &reporter).await?,
+        None => start_services(session, &plan, &reporter).await?,
     };
-    let ended = execute(&session, &plan, &reporter, out).await;
+    let ended = execute(session, &plan, &reporter, out).await;
     for service in services {
         service.stop().await;
     }
@@ -148,15 +170,6 @@ async fn carry_out(
     } else {
         Exit::Done
     })
-}
-
-fn refused(error: StoreError) -> Failure {
-    let exit = if matches!(error, StoreError::Locked { .. }) {
-        Exit::Locked
-    } else {
-        Exit::Error
-    };
-    Failure::new(exit, error.to_string())
 }
 
 /// A saved plan names where credentials come from; what the configuration says of the resources it touches must be what it was

@@ -1,12 +1,14 @@
 //! What most commands start from: the configuration, the state, the key, the drivers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::out::Out;
 use super::sources::FsSources;
-use super::{Exit, Failure, Global, facts, guards, key, look};
+use super::{Exit, Failure, Global, facts, guards, key, lock, look};
 use crate::apply::WallClock;
 use crate::apply::lifecycle::password_secret;
 use crate::config::{self, Loaded, StateBackend, VariableInput, VariableOrigin};
@@ -19,7 +21,7 @@ use crate::ids::Addr;
 use crate::model::{Fleet, ImageFacts, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
 use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection};
 use crate::secret::{Key32, Secret};
-use crate::store::{Sealer, Store};
+use crate::store::{Lease, Sealer, Store};
 
 /// Arguments of every command that evaluates the configuration.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -132,16 +134,12 @@ pub struct Session {
     pub selection: Selection,
 }
 
-/// The directory of the state; a simulation has its own.
-pub fn state_dir(root: &Path, backend: &StateBackend, simulated: bool) -> Result<PathBuf, Failure> {
+/// The directory of the state, or of what goes with a state that is elsewhere; a simulation has its own.
+pub fn state_dir(root: &Path, backend: &StateBackend, simulated: bool) -> PathBuf {
     match backend {
-        _ if simulated => Ok(root.join(".bmctl/sim")),
-        StateBackend::Sqlite { path: None } => Ok(root.join(".bmctl")),
-        StateBackend::Sqlite { path: Some(path) } => Ok(root.join(path)),
-        StateBackend::Postgres { .. } => Err(Failure::new(
-            Exit::Error,
-            "state \"postgres\": this version keeps state in SQLite only; use state \"sqlite\" {}",
-        )),
+        _ if simulated => root.join(".bmctl/sim"),
+        StateBackend::Sqlite { path: None } | StateBackend::Postgres { .. } => root.join(".bmctl"),
+        StateBackend::Sqlite { path: Some(path) } => root.join(path),
     }
 }
 
@@ -151,9 +149,26 @@ pub async fn open_store(
     key: &Key32,
     simulated: bool,
 ) -> Result<(Store, PathBuf), Failure> {
-    let dir = state_dir(root, backend, simulated)?;
-    let store = Store::open(&dir, Sealer::new(key.clone())).await?;
+    let dir = state_dir(root, backend, simulated);
+    let sealer = Sealer::new(key.clone());
+    let store = match backend {
+        StateBackend::Postgres { url, workspace } if !simulated => {
+            make_private(&dir)?;
+            Store::connect(url, workspace, sealer).await?
+        }
+        StateBackend::Postgres { .. } | StateBackend::Sqlite { .. } => {
+            Store::open(&dir, sealer).await?
+        }
+    };
     Ok((store, dir))
+}
+
+fn make_private(dir: &Path) -> Result<(), Failure> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir);
+    made.map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", dir.display())))
 }
 
 impl Session {
@@ -163,6 +178,34 @@ impl Session {
         let backend = &configured.loaded.settings.state;
         let (store, state_dir) =
             open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
+        Session::with(configured, store, state_dir, faults, selection).await
+    }
+
+    /// With the right to apply: every write of the session is refused once another has it.
+    pub async fn open_alone(
+        configured: Configured,
+        args: &PlanArgs,
+        wait: Duration,
+        out: &Out,
+    ) -> Result<(Session, Lease), Failure> {
+        let selection = args.select.selection()?;
+        let faults = args.sim.as_ref();
+        let backend = &configured.loaded.settings.state;
+        let (store, state_dir) =
+            open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
+        let lease = lock::acquire(&store, &configured.root, wait, out).await?;
+        let store = store.fenced(&lease);
+        let session = Session::with(configured, store, state_dir, faults, selection).await?;
+        Ok((session, lease))
+    }
+
+    async fn with(
+        configured: Configured,
+        store: Store,
+        state_dir: PathBuf,
+        faults: Option<&Faults>,
+        selection: Selection,
+    ) -> Result<Session, Failure> {
         let (drivers, world) = match faults {
             Some(faults) => {
                 let world = World::open(faults.clone(), &state_dir.join("metal"))?;

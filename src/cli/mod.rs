@@ -18,6 +18,7 @@ mod image;
 mod init;
 mod key;
 mod keygen;
+mod lock;
 mod look;
 mod lsp;
 mod out;
@@ -109,6 +110,7 @@ enum Command {
     Fmt(fmt::Args),
     /// Look into the state
     State(state::Args),
+    Lock(lock::Args),
     /// Look at and change the power of nodes
     Power(power::Args),
     /// Serve DHCP, TFTP, boot scripts and the deploy channel of the sites
@@ -190,6 +192,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Validate(args) => validate::run(global, args, out),
         Command::Fmt(args) => fmt::run(global, args, out),
         Command::State(args) => state::run(global, args, out).await,
+        Command::Lock(args) => lock::run(global, args, out).await,
         Command::Power(args) => power::run(global, args, out).await,
         Command::Serve(args) => serve::run(global, args, out).await,
         Command::Rack(args) => rack::run(global, args, out).await,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::context::{self, PlanArgs, Session};
 use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global, guards, keygen};
-use crate::plan::render::{Steps, View, render};
+use crate::plan::render::{Alike, Steps, View, render};
 use crate::plan::{Intent, Plan, audit, planfile};
 use crate::signing::{PrivateKey, PublicKey};
 
@@ -33,6 +33,9 @@ pub struct Args {
     /// Plan only to take note in state of what is found of the machines
     #[arg(long, conflicts_with = "destroy")]
     refresh_only: bool,
+    /// Show every change by itself, however many are alike
+    #[arg(long)]
+    expand: bool,
     /// Leave the steps out
     #[arg(long)]
     no_steps: bool,
@@ -65,6 +68,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             View {
                 color: out.color(),
                 steps,
+                alike: alike(args.expand),
             },
         ));
         if let Some(path) = &args.out {
@@ -80,6 +84,13 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         (true, false) => Exit::Changes,
         _ => Exit::Done,
     })
+}
+
+pub fn alike(expand: bool) -> Alike {
+    match expand {
+        true => Alike::Apart,
+        false => Alike::Together,
+    }
 }
 
 /// The second opinion: a plan that breaks a rule is a bug, and is not shown as if it were good.

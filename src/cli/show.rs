@@ -18,6 +18,9 @@ pub struct Args {
     file: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
+    /// Show every change of a plan by itself, however many are alike
+    #[arg(long)]
+    expand: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -34,6 +37,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
                 View {
                     color: out.color(),
                     steps: Steps::Shown,
+                    alike: plan_command::alike(args.expand),
                 },
             ));
             match signer {

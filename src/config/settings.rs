@@ -24,8 +24,8 @@ pub struct Settings {
 pub enum StateBackend {
     /// A file, relative to the root module; `None` is `.bmctl/state.db`.
     Sqlite { path: Option<String> },
-    /// A connection string, which may hold a password.
-    Postgres { url: Secret },
+    /// A connection string, which may hold a password, and which of the states kept there.
+    Postgres { url: Secret, workspace: String },
 }
 
 impl Default for StateBackend {
@@ -104,9 +104,14 @@ fn state(r: &mut Reader<'_>, labels: &[Label]) -> Option<StateBackend> {
         "sqlite" => Some(StateBackend::Sqlite {
             path: r.optional("path"),
         }),
-        "postgres" => r
-            .required_protected("url")
-            .map(|url| StateBackend::Postgres { url: url.text }),
+        "postgres" => {
+            let url = r.required_protected("url");
+            let workspace = workspace(r);
+            url.map(|url| StateBackend::Postgres {
+                url: url.text,
+                workspace,
+            })
+        }
         other => {
             let text = format!("there is no state backend `{other}`");
             r.fail(
@@ -117,6 +122,23 @@ fn state(r: &mut Reader<'_>, labels: &[Label]) -> Option<StateBackend> {
             None
         }
     }
+}
+
+/// Its name becomes part of the name of a schema, so it is kept to what needs no quoting there.
+const WORKSPACE_CHARS_MAX: usize = 48;
+
+fn workspace(r: &mut Reader<'_>) -> String {
+    let name: String = r
+        .optional("workspace")
+        .unwrap_or_else(|| "default".to_owned());
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || name.len() > WORKSPACE_CHARS_MAX || !name.chars().all(plain) {
+        r.wrong_value(
+            "workspace",
+            "expected at most 48 lower-case letters, digits and `_`",
+        );
+    }
+    name
 }
 
 /// Whether constraints such as `>= 0.1, < 2` or `~> 0.3` allow a version; `None` when they do not parse.

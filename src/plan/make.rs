@@ -98,7 +98,7 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
         nics: fleet.nics_by_node(),
         placed: placement.placed,
         addresses,
-        builder: Builder::default(),
+        builder: Builder::sized(fleet),
         changes: Vec::new(),
         recorded_by: BTreeMap::new(),
         released_by: BTreeMap::new(),

@@ -84,10 +84,15 @@ impl Seal {
 
 /// The digest of everything in the plan but the id itself.
 pub fn id_of(plan: &Plan) -> String {
-    let mut hash = Hash(Sha256::new());
+    // A serializer writes a few bytes at a time.
+    let mut hash = std::io::BufWriter::with_capacity(BLOCK, Hash(Sha256::new()));
     // A plan always serializes, and a digest takes every byte.
     let _ = serde_json::to_writer(&mut hash, &Unnamed(plan));
-    hex::encode(hash.0.finalize())
+    let _ = std::io::Write::flush(&mut hash);
+    match hash.into_inner() {
+        Ok(hash) => hex::encode(hash.0.finalize()),
+        Err(_) => String::new(),
+    }
 }
 
 /// The plan without its id, to be hashed without a copy of it.

@@ -37,6 +37,16 @@ const BMC_LIMIT_S: u32 = 60;
 const REBOOT_LIMIT_S: u32 = 60;
 
 impl Builder {
+    /// With room for a first plan of a fleet: growing would copy a hundred thousand steps again and again.
+    pub fn sized(fleet: &Fleet) -> Builder {
+        const STEPS_OF_A_DEPLOYMENT: usize = 14;
+        let all = fleet.origins.len() + fleet.instances.len() * STEPS_OF_A_DEPLOYMENT;
+        Builder {
+            steps: Vec::with_capacity(all),
+            first: None,
+        }
+    }
+
     pub fn push(
         &mut self,
         subject: &Addr,

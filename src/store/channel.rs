@@ -1,66 +1,19 @@
-//! What booting nodes say and what is said to them: boot entries, deployments, commands, phone-home tokens.
+//! What booting nodes say and what is said to them: deployments and their commands.
 //!
 //! The protocol is in docs/design/0001-deploy-channel.md. What is refused changes nothing here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
-use super::StoreError;
-use super::sqlite::{Store, parse, to_json};
+use super::boot::BootEntry;
+use super::database::Sql;
+use super::handle::{Store, Write};
+use super::moves::renamed;
+use super::value::{Row, Value, values};
+use super::{StoreError, from_json, parse, to_json};
 use crate::ids::Addr;
-use crate::model::recorded::Phoned;
-use crate::plan::step::{BootTarget, InstanceBoot};
 use crate::secret::Key32;
 use crate::units::Mac;
-
-/// What a MAC is given when it asks for its boot script.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "entry", rename_all = "snake_case")]
-pub enum BootEntry {
-    /// The deploy ramdisk, once; the token is the deployment's.
-    Deploy {
-        deployment: String,
-        target: BootTarget,
-        ramdisk: String,
-        kernel_args: String,
-    },
-    Instance {
-        instance: Addr,
-        target: BootTarget,
-        boot: InstanceBoot,
-    },
-}
-
-impl BootEntry {
-    pub fn target(&self) -> &BootTarget {
-        match self {
-            BootEntry::Deploy { target, .. } | BootEntry::Instance { target, .. } => target,
-        }
-    }
-
-    /// Puts new addresses into the place of old ones. A new field that names a resource must be renamed here.
-    pub(super) fn rename(&mut self, moves: &BTreeMap<Addr, Addr>) {
-        let one = |addr: &mut Addr| {
-            if let Some(to) = moves.get(addr) {
-                addr.clone_from(to);
-            }
-        };
-        match self {
-            BootEntry::Deploy { target, .. } => one(&mut target.site),
-            BootEntry::Instance {
-                instance, target, ..
-            } => {
-                one(instance);
-                one(&mut target.site);
-            }
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeploymentStatus {
@@ -90,10 +43,7 @@ impl DeploymentStatus {
         [S::Waiting, S::Exchanged, S::Ready, S::Stopped, S::Over]
             .into_iter()
             .find(|s| s.as_str() == text)
-            .ok_or_else(|| StoreError::Corrupt {
-                what: "a deployment".to_owned(),
-                why: format!("status {text}"),
-            })
+            .ok_or_else(|| StoreError::corrupt("a deployment", format!("status {text}")))
     }
 }
 
@@ -142,6 +92,9 @@ pub struct RequestProof {
 /// How often another process's writes are looked for.
 const POLL: Duration = Duration::from_millis(200);
 
+/// What a deployment is read from.
+const DEPLOYMENT: &str = "SELECT id, instance, node, macs, token, key, expires_at, served, status, mac, last_seq, report, trouble FROM deployments WHERE ";
+
 impl Store {
     /// Opens a deployment and points the node's MACs at it; any earlier deployment of the node is over.
     pub async fn open_deployment(
@@ -149,270 +102,202 @@ impl Store {
         new: &NewDeployment<'_>,
         entry: &BootEntry,
     ) -> Result<(), StoreError> {
-        let target = entry.target();
         let token = self.sealer.seal(new.id, new.token.expose())?;
-        let mut tx = self.write().await?;
-        sqlx::query("UPDATE deployments SET status = 'over' WHERE node = $1")
-            .bind(new.node.to_string())
-            .execute(&mut *tx)
+        let mut write = self.write().await?;
+        let sql = "UPDATE deployments SET status = 'over' WHERE node = $1";
+        write.tx.execute(sql, values![new.node]).await?;
+        write
+            .tx
+            .execute(
+                "INSERT INTO deployments (id, instance, node, macs, token, expires_at, status, number)
+                 VALUES ($1, $2, $3, $4, $5, $6, 'waiting', (SELECT coalesce(max(number), 0) + 1 FROM deployments))",
+                values![
+                    new.id,
+                    new.instance,
+                    new.node,
+                    to_json("MACs", &entry.target().macs)?,
+                    token,
+                    new.expires_ms,
+                ],
+            )
             .await?;
-        sqlx::query(
-            "INSERT INTO deployments (id, instance, node, macs, token, expires_at, status)
-             VALUES ($1, $2, $3, $4, $5, $6, 'waiting')",
-        )
-        .bind(new.id)
-        .bind(new.instance.to_string())
-        .bind(new.node.to_string())
-        .bind(to_json("MACs", &target.macs)?)
-        .bind(token)
-        .bind(new.expires_ms)
-        .execute(&mut *tx)
-        .await?;
-        put_boot(&mut tx, entry).await?;
-        tx.commit().await?;
+        write.put_boot(entry).await?;
+        write.commit().await?;
         self.bell.notify_waiters();
         Ok(())
-    }
-
-    /// Points a node's MACs at its instance; the deployment, if one is open, goes on.
-    pub async fn put_boot_entry(&self, entry: &BootEntry) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        put_boot(&mut tx, entry).await?;
-        tx.commit().await?;
-        self.bell.notify_waiters();
-        Ok(())
-    }
-
-    pub async fn remove_boot_entries(&self, macs: &[Mac]) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        for mac in macs {
-            sqlx::query("DELETE FROM boot WHERE mac = $1")
-                .bind(mac.to_string())
-                .execute(&mut *tx)
-                .await?;
-        }
-        tx.commit().await?;
-        self.bell.notify_waiters();
-        Ok(())
-    }
-
-    pub async fn boot_entry(&self, mac: Mac) -> Result<Option<BootEntry>, StoreError> {
-        let body: Option<String> = sqlx::query_scalar("SELECT body FROM boot WHERE mac = $1")
-            .bind(mac.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
-        body.map(|b| from_json("a boot entry", &b)).transpose()
-    }
-
-    /// Every MAC of a site that may boot, with what it is given.
-    pub async fn boot_entries(&self, site: &Addr) -> Result<Vec<(Mac, BootEntry)>, StoreError> {
-        let rows = sqlx::query("SELECT mac, body FROM boot WHERE site = $1 ORDER BY mac")
-            .bind(site.to_string())
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let (mac, body): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
-                Ok((parse("a MAC", mac)?, from_json("a boot entry", body)?))
-            })
-            .collect()
-    }
-
-    /// Says that a site's services serve these entries; one that was written anew in between is left to the next round.
-    pub async fn mark_served(&self, entries: &[(Mac, BootEntry)]) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        for (mac, entry) in entries {
-            sqlx::query("UPDATE boot SET served = 1 WHERE mac = $1 AND body = $2 AND served = 0")
-                .bind(mac.to_string())
-                .bind(to_json("a boot entry", entry)?)
-                .execute(&mut *tx)
-                .await?;
-        }
-        tx.commit().await?;
-        self.bell.notify_waiters();
-        Ok(())
-    }
-
-    /// Whether the site's services have taken up the entries of all these MACs.
-    pub async fn is_served(&self, macs: &[Mac]) -> Result<bool, StoreError> {
-        for mac in macs {
-            let served: Option<i64> = sqlx::query_scalar("SELECT served FROM boot WHERE mac = $1")
-                .bind(mac.to_string())
-                .fetch_optional(&self.pool)
-                .await?;
-            if served != Some(1) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     pub async fn deployment(&self, id: &str) -> Result<Option<Deployment>, StoreError> {
-        let row = sqlx::query("SELECT * FROM deployments WHERE id = $1")
-            .bind(id)
-            .fetch_optional(&self.pool)
-            .await?;
-        row.map(|r| self.read_deployment(&r)).transpose()
+        self.find_deployment("id = $1", values![id]).await
     }
 
     /// The open deployment of a node.
     pub async fn deployment_of(&self, node: &Addr) -> Result<Option<Deployment>, StoreError> {
-        let row = sqlx::query("SELECT * FROM deployments WHERE node = $1 AND status <> 'over'")
-            .bind(node.to_string())
-            .fetch_optional(&self.pool)
-            .await?;
-        row.map(|r| self.read_deployment(&r)).transpose()
+        self.find_deployment("node = $1 AND status <> 'over'", values![node])
+            .await
     }
 
     /// The open deployment that a NIC belongs to.
     pub async fn deployment_by_mac(&self, mac: Mac) -> Result<Option<Deployment>, StoreError> {
         // A NIC may have moved to another node: the newest deployment is the one it boots for.
-        let row = sqlx::query(
-            "SELECT * FROM deployments WHERE status <> 'over' AND instr(macs, $1) > 0 ORDER BY rowid DESC LIMIT 1",
+        self.find_deployment(
+            "status <> 'over' AND macs LIKE '%' || $1 || '%' ORDER BY number DESC LIMIT 1",
+            values![format!("\"{mac}\"")],
         )
-        .bind(format!("\"{mac}\""))
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(|r| self.read_deployment(&r)).transpose()
+        .await
     }
 
-    fn read_deployment(&self, row: &SqliteRow) -> Result<Deployment, StoreError> {
-        let id: String = row.try_get("id")?;
-        let open = |sealed: Vec<u8>| -> Result<Key32, StoreError> {
-            let bytes = self.sealer.open(&id, &sealed)?;
+    async fn find_deployment(
+        &self,
+        which: &'static str,
+        args: Vec<Value>,
+    ) -> Result<Option<Deployment>, StoreError> {
+        let sql = Sql::Built(format!("{DEPLOYMENT}{which}"));
+        let row = self.read().await?.tx.row(sql, args).await?;
+        row.map(|row| self.read_deployment(row)).transpose()
+    }
+
+    fn read_deployment(&self, row: Row) -> Result<Deployment, StoreError> {
+        let [
+            id,
+            instance,
+            node,
+            macs,
+            token,
+            key,
+            expires,
+            served,
+            status,
+            mac,
+            last_seq,
+            report,
+            trouble,
+        ] = row.cells()?;
+        let id = id.text()?;
+        let what = "a deployment";
+        let open = |sealed: Value| -> Result<Key32, StoreError> {
+            let bytes = self.sealer.open(&id, &sealed.blob()?)?;
             Key32::from_slice(&bytes).ok_or_else(|| StoreError::WrongKey(id.clone()))
         };
-        let token = open(row.try_get("token")?)?;
-        let key: Option<Vec<u8>> = row.try_get("key")?;
-        let mac: Option<&str> = row.try_get("mac")?;
         Ok(Deployment {
-            instance: parse("a deployment", row.try_get::<&str, _>("instance")?)?,
-            node: parse("a deployment", row.try_get::<&str, _>("node")?)?,
-            macs: from_json("a deployment", row.try_get::<&str, _>("macs")?)?,
-            token,
-            key: key.map(open).transpose()?,
-            expires_ms: row.try_get("expires_at")?,
-            served: row.try_get::<i64, _>("served")? != 0,
-            status: DeploymentStatus::parse(row.try_get("status")?)?,
-            mac: mac.map(|m| parse("a deployment", m)).transpose()?,
-            last_seq: row.try_get("last_seq")?,
-            report: row.try_get("report")?,
-            trouble: row.try_get("trouble")?,
+            instance: parse(what, &instance.text()?)?,
+            node: parse(what, &node.text()?)?,
+            macs: from_json(what, &macs.text()?)?,
+            token: open(token)?,
+            key: key.maybe(open)?,
+            expires_ms: expires.int()?,
+            served: served.int()? != 0,
+            status: DeploymentStatus::parse(&status.text()?)?,
+            mac: mac.maybe(|m| parse(what, &m.text()?))?,
+            last_seq: last_seq.int()?,
+            report: report.maybe(Value::text)?,
+            trouble: trouble.maybe(Value::text)?,
             id,
         })
     }
 
     /// Hands the boot script out: true the first time, false ever after.
     pub async fn serve_once(&self, id: &str) -> Result<bool, StoreError> {
-        let mut tx = self.write().await?;
-        let done = sqlx::query(
-            "UPDATE deployments SET served = 1 WHERE id = $1 AND served = 0 AND status = 'waiting'",
-        )
-        .bind(id)
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(done.rows_affected() == 1)
+        let sql =
+            "UPDATE deployments SET served = 1 WHERE id = $1 AND served = 0 AND status = 'waiting'";
+        self.update_deployment(sql, values![id]).await
     }
 
     /// The token becomes a key: true the first time, false ever after.
     pub async fn exchange(&self, id: &str, mac: Mac, key: &Key32) -> Result<bool, StoreError> {
         let sealed = self.sealer.seal(id, key.expose())?;
-        let mut tx = self.write().await?;
-        let done = sqlx::query("UPDATE deployments SET key = $2, mac = $3, status = 'exchanged' WHERE id = $1 AND status = 'waiting'")
-            .bind(id)
-            .bind(sealed)
-            .bind(mac.to_string())
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(done.rows_affected() == 1)
+        let sql = "UPDATE deployments SET key = $2, mac = $3, status = 'exchanged' WHERE id = $1 AND status = 'waiting'";
+        self.update_deployment(sql, values![id, sealed, mac]).await
     }
 
     /// Takes a request's number: false when it, or a later one, was taken before.
     pub async fn take_seq(&self, id: &str, proof: RequestProof) -> Result<bool, StoreError> {
-        let mut tx = self.write().await?;
-        let done = sqlx::query(
-            "UPDATE deployments SET last_seq = $2 WHERE id = $1 AND last_seq < $2 AND status IN ('exchanged', 'ready')",
-        )
-        .bind(id)
-        .bind(proof.seq)
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(done.rows_affected() == 1)
+        let sql = "UPDATE deployments SET last_seq = $2 WHERE id = $1 AND last_seq < $2 AND status IN ('exchanged', 'ready')";
+        self.update_deployment(sql, values![id, proof.seq]).await
     }
 
     pub async fn ready(&self, id: &str, report: &str) -> Result<(), StoreError> {
-        self.update_deployment("UPDATE deployments SET status = 'ready', report = $2 WHERE id = $1 AND status = 'exchanged'", id, report).await
+        let sql = "UPDATE deployments SET status = 'ready', report = $2 WHERE id = $1 AND status = 'exchanged'";
+        self.update_deployment(sql, values![id, report]).await?;
+        Ok(())
     }
 
     /// Ends a deployment's channel for a reason that a person should read.
     pub async fn stop_deployment(&self, id: &str, trouble: &str) -> Result<(), StoreError> {
-        self.update_deployment("UPDATE deployments SET status = 'stopped', trouble = $2 WHERE id = $1 AND status <> 'over'", id, trouble).await
+        let sql = "UPDATE deployments SET status = 'stopped', trouble = $2 WHERE id = $1 AND status <> 'over'";
+        self.update_deployment(sql, values![id, trouble]).await?;
+        Ok(())
     }
 
     pub async fn end_deployment(&self, node: &Addr) -> Result<(), StoreError> {
-        self.update_deployment("UPDATE deployments SET status = 'over', trouble = coalesce(trouble, $2) WHERE node = $1", &node.to_string(), "").await
+        let sql = "UPDATE deployments SET status = 'over', trouble = coalesce(trouble, '') WHERE node = $1";
+        self.update_deployment(sql, values![node]).await?;
+        Ok(())
     }
 
+    /// Whether exactly one was as the statement wants it.
     async fn update_deployment(
         &self,
         sql: &'static str,
-        id: &str,
-        text: &str,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        sqlx::query(sql)
-            .bind(id)
-            .bind(text)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
+        args: Vec<Value>,
+    ) -> Result<bool, StoreError> {
+        let mut write = self.write().await?;
+        let count = write.tx.execute(sql, args).await?;
+        write.commit().await?;
         self.bell.notify_waiters();
-        Ok(())
+        Ok(count == 1)
     }
 
     /// Queues a command for the node's ramdisk; `line` is what comes after `id=N `. Returns N.
     pub async fn send_command(&self, deployment: &str, line: &str) -> Result<i64, StoreError> {
-        let mut tx = self.write().await?;
-        let id: i64 = sqlx::query_scalar(
-            "SELECT coalesce(max(id), 0) + 1 FROM commands WHERE deployment = $1",
-        )
-        .bind(deployment)
-        .fetch_one(&mut *tx)
-        .await?;
-        sqlx::query("INSERT INTO commands (deployment, id, line) VALUES ($1, $2, $3)")
-            .bind(deployment)
-            .bind(id)
-            .bind(format!("id={id} {line}"))
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
+        let mut write = self.write().await?;
+        let sql = "SELECT coalesce(max(id), 0) + 1 FROM commands WHERE deployment = $1";
+        let id = match write.tx.row(sql, values![deployment]).await? {
+            Some(row) => {
+                let [id] = row.cells()?;
+                id.int()?
+            }
+            None => 1,
+        };
+        let sql = "INSERT INTO commands (deployment, id, line) VALUES ($1, $2, $3)";
+        let args = values![deployment, id, format!("id={id} {line}")];
+        write.tx.execute(sql, args).await?;
+        write.commit().await?;
         self.bell.notify_waiters();
         Ok(id)
     }
 
     /// The oldest command that has not been answered. Sent again after a lost answer: the ramdisk's `next` asks for it.
     pub async fn next_command(&self, deployment: &str) -> Result<Option<Command>, StoreError> {
-        let row = sqlx::query(
+        self.find_command(
             "SELECT id, line, status, message FROM commands WHERE deployment = $1 AND status IS NULL ORDER BY id LIMIT 1",
+            values![deployment],
         )
-        .bind(deployment)
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(|r| read_command(&r)).transpose()
+        .await
     }
 
     pub async fn command(&self, deployment: &str, id: i64) -> Result<Option<Command>, StoreError> {
-        let row = sqlx::query(
+        self.find_command(
             "SELECT id, line, status, message FROM commands WHERE deployment = $1 AND id = $2",
+            values![deployment, id],
         )
-        .bind(deployment)
-        .bind(id)
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(|r| read_command(&r)).transpose()
+        .await
+    }
+
+    async fn find_command(
+        &self,
+        sql: &'static str,
+        args: Vec<Value>,
+    ) -> Result<Option<Command>, StoreError> {
+        let row = self.read().await?.tx.row(sql, args).await?;
+        let Some(row) = row else { return Ok(None) };
+        let [id, line, status, message] = row.cells()?;
+        Ok(Some(Command {
+            id: id.int()?,
+            line: line.text()?,
+            status: status.maybe(Value::text)?,
+            message: message.maybe(Value::text)?,
+        }))
     }
 
     /// Notes a command's answer: false when there is no such command or it was answered before.
@@ -423,69 +308,11 @@ impl Store {
         status: &str,
         message: &str,
     ) -> Result<bool, StoreError> {
-        let mut tx = self.write().await?;
-        let done = sqlx::query("UPDATE commands SET status = $3, message = $4 WHERE deployment = $1 AND id = $2 AND status IS NULL")
-            .bind(deployment)
-            .bind(id)
-            .bind(status)
-            .bind(message)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        self.bell.notify_waiters();
-        Ok(done.rows_affected() == 1)
-    }
-
-    /// Lets an instance phone home once with this token; earlier tokens of the instance are void.
-    pub async fn expect_phone(
-        &self,
-        instance: &Addr,
-        token: &str,
-        expires_ms: i64,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        sqlx::query("DELETE FROM phones WHERE instance = $1")
-            .bind(instance.to_string())
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("INSERT INTO phones (token_sha256, instance, expires_at) VALUES ($1, $2, $3)")
-            .bind(digest(token))
-            .bind(instance.to_string())
-            .bind(expires_ms)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Notes what an instance said: its address, or `None` when the token is unknown, late or used.
-    pub async fn phone(
-        &self,
-        token: &str,
-        said: &Phoned,
-        now_ms: i64,
-    ) -> Result<Option<Addr>, StoreError> {
-        let mut tx = self.write().await?;
-        let instance: Option<String> = sqlx::query_scalar(
-            "UPDATE phones SET said = $2 WHERE token_sha256 = $1 AND said IS NULL AND expires_at > $3 RETURNING instance",
+        self.update_deployment(
+            "UPDATE commands SET status = $3, message = $4 WHERE deployment = $1 AND id = $2 AND status IS NULL",
+            values![deployment, id, status, message],
         )
-        .bind(digest(token))
-        .bind(to_json("a call", said)?)
-        .bind(now_ms)
-        .fetch_optional(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        self.bell.notify_waiters();
-        instance.map(|i| parse("a call", &i)).transpose()
-    }
-
-    pub async fn phoned(&self, instance: &Addr) -> Result<Option<Phoned>, StoreError> {
-        let said: Option<Option<String>> =
-            sqlx::query_scalar("SELECT said FROM phones WHERE instance = $1")
-                .bind(instance.to_string())
-                .fetch_optional(&self.pool)
-                .await?;
-        said.flatten().map(|s| from_json("a call", &s)).transpose()
+        .await
     }
 
     /// Waits until something was written, here or by another process: rung at once, or after a short while.
@@ -497,45 +324,31 @@ impl Store {
     }
 }
 
-async fn put_boot(
-    tx: &mut sqlx::Transaction<'static, sqlx::Sqlite>,
-    entry: &BootEntry,
-) -> Result<(), StoreError> {
-    let target = entry.target();
-    let body = to_json("a boot entry", entry)?;
-    for mac in &target.macs {
-        sqlx::query(
-            "INSERT INTO boot (mac, site, body) VALUES ($1, $2, $3)
-             ON CONFLICT (mac) DO UPDATE SET site = excluded.site, body = excluded.body, served = 0",
-        )
-        .bind(mac.to_string())
-        .bind(target.site.to_string())
-        .bind(&body)
-        .execute(&mut **tx)
-        .await?;
+impl Write {
+    /// Deployments that are open, and calls that are awaited.
+    pub(super) async fn rename_calls(
+        &mut self,
+        moves: &BTreeMap<Addr, Addr>,
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT id, instance, node FROM deployments WHERE status <> 'over'";
+        let open = self.tx.rows(sql, values![]).await?;
+        // A node has one open deployment, and nodes may change names in a row: none has its new name before all have given up
+        // their old ones.
+        let sql = "UPDATE deployments SET node = id WHERE status <> 'over'";
+        self.tx.execute(sql, values![]).await?;
+        for row in open {
+            let [id, instance, node] = row.cells()?;
+            let (instance, node) = (renamed(instance, moves)?, renamed(node, moves)?);
+            let sql = "UPDATE deployments SET instance = $2, node = $3 WHERE id = $1";
+            self.tx.execute(sql, values![id, instance, node]).await?;
+        }
+        let sql = "SELECT token_sha256, instance FROM phones";
+        for row in self.tx.rows(sql, values![]).await? {
+            let [token, instance] = row.cells()?;
+            let new = renamed(instance, moves)?;
+            let sql = "UPDATE phones SET instance = $2 WHERE token_sha256 = $1";
+            self.tx.execute(sql, values![token, new]).await?;
+        }
+        Ok(())
     }
-    Ok(())
-}
-
-fn read_command(row: &SqliteRow) -> Result<Command, StoreError> {
-    Ok(Command {
-        id: row.try_get(0)?,
-        line: row.try_get(1)?,
-        status: row.try_get(2)?,
-        message: row.try_get(3)?,
-    })
-}
-
-pub(super) fn from_json<T: serde::de::DeserializeOwned>(
-    what: &str,
-    text: &str,
-) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|e| StoreError::Corrupt {
-        what: what.to_owned(),
-        why: e.to_string(),
-    })
-}
-
-fn digest(token: &str) -> String {
-    hex::encode(Sha256::digest(token.as_bytes()))
 }

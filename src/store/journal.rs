@@ -1,10 +1,17 @@
-//! The journal of runs: what was started and what has ended, written together with the changes of state it brings.
+//! The journal: a chain of records, each with a sum over itself and the sum before it. Steps that have not ended stand in a
+//! table of their own.
 
-use sqlx::{Sqlite, Transaction};
+use std::collections::BTreeSet;
 
-use super::sqlite::Store;
-use super::{StateChange, StoreError};
-use crate::plan::PlannedStep;
+use super::handle::{Read, Store, Write, cells};
+use super::head::Chain;
+use super::sums::{Sum, Table};
+use super::value::{Row, Value, values};
+use super::{StateChange, StoreError, from_json, parse, rows, runs};
+use crate::ids::Addr;
+use crate::plan::{PlannedStep, StepId};
+
+pub(super) const COLUMNS: [&str; 7] = ["seq", "run", "step", "subject", "what", "body", "at"];
 
 /// What a run writes in one transaction: ends of steps with the changes of state they bring, and starts of the next ones.
 #[derive(Debug)]
@@ -23,68 +30,320 @@ pub enum Note<'a> {
     },
     Finished {
         step: &'a PlannedStep,
-        /// The JSON of `Outcome`.
+        /// JSON of `Outcome`.
         outcome: String,
         at_ms: i64,
     },
 }
 
-/// The key of `meta` under which the last batch that was written stands.
-const LAST_BATCH: &str = "batch";
+/// A step that was started and whose end nobody noted: its outcome is unknown (design rule 7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    pub run: String,
+    pub step: PlannedStep,
+    pub at_ms: i64,
+}
+
+/// A record as it is written: its place in the chain comes with it.
+struct Record<'a> {
+    run: &'a str,
+    step: StepId,
+    subject: &'a Addr,
+    what: &'static str,
+    body: &'a str,
+    at_ms: i64,
+}
 
 impl Store {
-    /// One durable transaction, idempotent by run and number: a batch whose answer was lost is sent again unharmed.
+    /// One durable transaction. A batch whose answer was lost is sent again unharmed: one that is there is not written twice.
     pub async fn append(&self, run: &str, batch: &Batch<'_>) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        let mark = format!("{run} {}", batch.number);
-        let last: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE key = $1")
-            .bind(LAST_BATCH)
-            .fetch_optional(&mut *tx)
-            .await?;
-        if last.as_deref() == Some(mark.as_str()) {
-            return Ok(());
+        self.append_numbered(run, Some(batch.number), &batch.notes, &batch.changes)
+            .await
+    }
+
+    /// Durable before the first packet of the act (design rule 5).
+    pub async fn started(
+        &self,
+        run: &str,
+        step: &PlannedStep,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let note = Note::Started {
+            step,
+            at_ms: now_ms,
+        };
+        self.append_numbered(run, None, &[note], &[]).await
+    }
+
+    /// The step's end and what it changed in state, in one transaction.
+    pub async fn finished(
+        &self,
+        run: &str,
+        step: &PlannedStep,
+        outcome: &str,
+        changes: &[StateChange],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let note = Note::Finished {
+            step,
+            outcome: outcome.to_owned(),
+            at_ms: now_ms,
+        };
+        self.append_numbered(run, None, &[note], changes).await
+    }
+
+    async fn append_numbered(
+        &self,
+        run: &str,
+        number: Option<u64>,
+        notes: &[Note<'_>],
+        changes: &[StateChange],
+    ) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        let Some(current) = write.head.run.as_mut().filter(|c| c.id == run) else {
+            return Err(StoreError::OtherRun {
+                run: run.to_owned(),
+                current: write.head.run.map_or("none".to_owned(), |c| c.id),
+            });
+        };
+        let expected = current.last_batch + 1;
+        match number {
+            Some(found) if found < expected => return Ok(()),
+            Some(found) if found > expected => {
+                return Err(StoreError::OutOfOrder {
+                    run: run.to_owned(),
+                    expected,
+                    found,
+                });
+            }
+            Some(_) | None => current.last_batch = expected,
         }
-        for note in &batch.notes {
-            write_note(&mut tx, run, note).await?;
-        }
-        self.change(&mut tx, &batch.changes).await?;
-        sqlx::query("INSERT INTO meta VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
-            .bind(LAST_BATCH)
-            .bind(mark)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
+        write.note(run, notes).await?;
+        write.change(self, changes).await?;
+        write.commit().await?;
         self.bell.notify_waiters();
         Ok(())
     }
 
-    /// Notes of every run without an end that its process died. Only who holds the right to apply knows that.
-    pub async fn close_dead_runs(&self, at_ms: i64) -> Result<(), StoreError> {
-        let mut tx = self.write().await?;
-        sqlx::query("UPDATE runs SET finished_at = $1, outcome = 'died' WHERE finished_at IS NULL")
-            .bind(at_ms)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(())
+    /// What recovery found out about a step that was started and never finished. Once it is settled nothing more is written.
+    pub async fn settled(
+        &self,
+        entry: &Unfinished,
+        verdict: &str,
+        changes: &[StateChange],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        let step = &entry.step;
+        let key = values![entry.run.as_str(), i64::from(step.id.0)];
+        if write.remove(Table::OpenSteps, vec![key]).await? == 0 {
+            return Ok(());
+        }
+        let record = Record {
+            run: &entry.run,
+            step: step.id,
+            subject: &step.subject,
+            what: "settled",
+            body: verdict,
+            at_ms: now_ms,
+        };
+        write.record(&[record]).await?;
+        write.change(self, changes).await?;
+        write.commit().await
+    }
+
+    /// Steps that were started and have neither finished nor been settled, in the order in which they were started.
+    pub async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
+        let mut read = self.read().await?;
+        let mut seqs = Vec::new();
+        for row in read.all(Table::OpenSteps).await? {
+            let [_, _, seq] = cells(row)?;
+            seqs.push(seq.int()?);
+        }
+        seqs.sort_unstable();
+        let mut out = Vec::new();
+        let mut plan = None;
+        for seq in seqs {
+            out.push(read.unfinished(seq, &mut plan).await?);
+        }
+        Ok(out)
     }
 }
 
-async fn write_note(
-    tx: &mut Transaction<'static, Sqlite>,
-    run: &str,
-    note: &Note<'_>,
-) -> Result<(), StoreError> {
-    let (step, what, body, at_ms) = match note {
-        Note::Started { step, at_ms } => {
-            let body = super::sqlite::to_json("a step", step)?;
-            (step, "started", body, at_ms)
+impl Write {
+    async fn note(&mut self, run: &str, notes: &[Note<'_>]) -> Result<(), StoreError> {
+        let (mut begun, mut ended) = (BTreeSet::new(), Vec::new());
+        let mut records = Vec::with_capacity(notes.len());
+        let mut opened = Vec::new();
+        let mut seq = self.head.journal.seq;
+        for note in notes {
+            seq += 1;
+            let (step, what, body, at_ms) = match note {
+                Note::Started { step, at_ms } => {
+                    begun.insert(step.id);
+                    opened.push((step.id, seq));
+                    (step, "started", "", *at_ms)
+                }
+                Note::Finished {
+                    step,
+                    outcome,
+                    at_ms,
+                } => {
+                    if !begun.remove(&step.id) {
+                        ended.push(values![run, i64::from(step.id.0)]);
+                    }
+                    (step, "finished", outcome.as_str(), *at_ms)
+                }
+            };
+            records.push(Record {
+                run,
+                step: step.id,
+                subject: &step.subject,
+                what,
+                body,
+                at_ms,
+            });
         }
-        Note::Finished {
+        self.record(&records).await?;
+        self.remove(Table::OpenSteps, ended).await?;
+        let opened = opened
+            .into_iter()
+            .filter(|(step, _)| begun.contains(step))
+            .map(|(step, seq)| values![run, i64::from(step.0), seq])
+            .collect();
+        self.put(Table::OpenSteps, opened).await
+    }
+
+    /// Lengthens the chain.
+    async fn record(&mut self, records: &[Record<'_>]) -> Result<(), StoreError> {
+        let mut out = Vec::with_capacity(records.len());
+        for record in records {
+            let seq = self.head.journal.seq + 1;
+            let mut row = values![
+                seq,
+                record.run,
+                i64::from(record.step.0),
+                record.subject,
+                record.what,
+                record.body,
+                record.at_ms,
+            ];
+            let sum = Sum::after(self.head.journal.sum, "journal", &row);
+            self.head.journal = Chain { seq, sum };
+            row.push(sum.into());
+            out.push(row);
+        }
+        let columns: Vec<&str> = COLUMNS.into_iter().chain(["sum"]).collect();
+        rows::insert(&mut self.tx, "journal", &columns, out).await
+    }
+}
+
+impl Read {
+    /// The record of a start, verified by the one before it, with the step it means.
+    async fn unfinished(
+        &mut self,
+        seq: i64,
+        plan: &mut Option<crate::plan::Plan>,
+    ) -> Result<Unfinished, StoreError> {
+        let sql = "SELECT seq, run, step, subject, what, body, at, sum FROM journal WHERE seq <= $1 ORDER BY seq DESC LIMIT 2";
+        let mut found = self.tx.rows(sql, values![seq]).await?.into_iter();
+        let name = format!("journal record {seq}");
+        let missing = || StoreError::corrupt(&name, "it is missing");
+        let record = found.next().ok_or_else(missing)?;
+        let before = match found.next() {
+            Some(row) => sum_of(&row)?,
+            None => Sum::default(),
+        };
+        let [number, run, step, _, _, body, at] = checked_record(before, record)?.1;
+        if number.int()? != seq {
+            return Err(missing());
+        }
+        let (run, body) = (run.text()?, body.text()?);
+        let id = StepId(
+            u32::try_from(step.int()?).map_err(|e| StoreError::corrupt(&name, e.to_string()))?,
+        );
+        let step = if body.is_empty() {
+            self.planned(&run, id, plan).await?
+        } else {
+            // The first form of the state wrote the step into the journal.
+            from_json(&name, &body)?
+        };
+        Ok(Unfinished {
+            run,
             step,
-            outcome,
-            at_ms,
-        } => (step, "finished", outcome.clone(), at_ms),
+            at_ms: at.int()?,
+        })
+    }
+
+    /// A step of the plan that a run carries out; the last plan that was read is kept in `plan`.
+    async fn planned(
+        &mut self,
+        run: &str,
+        step: StepId,
+        plan: &mut Option<crate::plan::Plan>,
+    ) -> Result<PlannedStep, StoreError> {
+        let lost =
+            |what: String| StoreError::corrupt(what, "the journal names it and it is missing");
+        let row = self.one(Table::Runs, values![run]).await?;
+        let row = row.ok_or_else(|| lost(format!("run {run}")))?;
+        let id = row.into_iter().nth(1).unwrap_or(Value::Null).text()?;
+        if plan.as_ref().is_none_or(|p| p.id != id) {
+            let row = self.one(Table::Plans, values![id.as_str()]).await?;
+            let row = row.ok_or_else(|| lost(format!("plan {id}")))?;
+            *plan = Some(runs::read_plan(row)?);
+        }
+        let found = plan.as_ref().and_then(|p| p.step(step));
+        found
+            .cloned()
+            .ok_or_else(|| lost(format!("step {step} of plan {id}")))
+    }
+
+    /// Walks the whole chain: how many records there are.
+    pub(super) async fn verify_journal(&mut self) -> Result<u64, StoreError> {
+        let sql = "SELECT seq, run, step, subject, what, body, at, sum FROM journal WHERE seq > $1 ORDER BY seq LIMIT 1000";
+        let (mut chain, mut count) = (Chain::default(), 0);
+        loop {
+            let found = self.tx.rows(sql, values![chain.seq]).await?;
+            if found.is_empty() {
+                break;
+            }
+            for row in found {
+                let (sum, [seq, _, _, subject, _, _, _]) = checked_record(chain.sum, row)?;
+                let _: Addr = parse("a journal record", &subject.text()?)?;
+                chain = Chain {
+                    seq: seq.int()?,
+                    sum,
+                };
+                count += 1;
+            }
+        }
+        if chain == self.head.journal {
+            return Ok(count);
+        }
+        let why = format!(
+            "its last record is {}, the head of the state says {}",
+            chain.seq, self.head.journal.seq
+        );
+        Err(StoreError::corrupt("the journal", why))
+    }
+}
+
+fn sum_of(row: &Row) -> Result<Sum, StoreError> {
+    Sum::from_value(row.0.last().cloned().unwrap_or(Value::Null))
+}
+
+fn checked_record(before: Sum, row: Row) -> Result<(Sum, [Value; 7]), StoreError> {
+    let noted = sum_of(&row)?;
+    let mut cells = row.0;
+    cells.pop();
+    let found = Sum::after(before, "journal", &cells);
+    let [seq, ..] = cells.as_slice() else {
+        return Err(StoreError::corrupt("the journal", "a record is empty"));
     };
-    super::sqlite::journal(tx, run, step.id, &step.subject, what, &body, *at_ms).await
+    if found != noted {
+        let what = format!("journal record {}", seq.clone().int().unwrap_or_default());
+        let why = "its checksum is not the one that was noted: it or the record before it was changed, removed or put back";
+        return Err(StoreError::corrupt(what, why));
+    }
+    Ok((found, Row(cells).cells()?))
 }

@@ -1,20 +1,45 @@
 //! L3, I/O. State, journal, claims, sealed secrets, and the calls of booting nodes: the place where processes meet.
 //!
-//! Takes and gives model values; imports L0 to L2. Time comes in as milliseconds since 1970. Every method is one
-//! transaction. Never decides anything: that is the engine's.
+//! Takes and gives model values; imports L0 to L2. Time comes in as milliseconds since 1970, but for leases, which run by the
+//! database's own clock. Every method is one transaction, on SQLite and on PostgreSQL alike. Never decides anything: that is
+//! the engine's.
 
+mod actor;
+mod boot;
 mod channel;
+mod claims;
+mod database;
+mod error;
+mod handle;
+mod head;
 mod journal;
+mod lease;
 mod moves;
+mod phone;
+mod postgres;
 mod requests;
+mod resources;
+mod rows;
+mod runs;
 mod seal;
+mod secrets;
 mod sqlite;
+mod sums;
+mod upgrade;
+mod value;
+mod verify;
 
-pub use channel::{BootEntry, Command, Deployment, DeploymentStatus, NewDeployment, RequestProof};
-pub use journal::{Batch, Note};
+pub use actor::Actor;
+pub use boot::BootEntry;
+pub use channel::{Command, Deployment, DeploymentStatus, NewDeployment, RequestProof};
+pub use error::StoreError;
+pub use handle::Store;
+pub use journal::{Batch, Note, Unfinished};
+pub use lease::{Force, Hold, Lease, LeaseRow, TERM};
 pub use requests::Request;
+pub use runs::{NewRun, RunRow};
 pub use seal::{Sealer, fingerprint};
-pub use sqlite::{ApplyLock, JournalEntry, RunRow, Store};
+pub use verify::Verified;
 
 use std::collections::BTreeMap;
 
@@ -41,33 +66,36 @@ pub enum StateChange {
     },
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("state database: {0}")]
-    Database(#[from] sqlx::Error),
-    #[error("state database: bringing it to this version's form failed: {0}")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
-    #[error("state directory {path}: {source}")]
-    Directory {
-        path: String,
-        source: std::io::Error,
-    },
-    #[error("another apply holds the state ({holder}); wait for it, or stop it")]
-    Locked { holder: String },
-    #[error("{node} is claimed by {holder}; one node carries one instance")]
-    Claimed { node: Addr, holder: String },
-    #[error(
-        "the record of {what} in the state cannot be read: {why}; restore the state from a copy"
-    )]
-    Corrupt { what: String, why: String },
-    #[error(
-        "the secret `{0}` is not in the state; run `bmctl apply` once with the configuration that has it"
-    )]
-    NoSecret(String),
-    #[error(
-        "the secret `{0}` cannot be opened: the sealing key is not the one it was sealed with; set BMCTL_KEY or bring back the key file"
-    )]
-    WrongKey(String),
-    #[error("random numbers of the operating system: {0}")]
-    Random(String),
+fn parse<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, StoreError>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse()
+        .map_err(|e: T::Err| StoreError::corrupt(what, e.to_string()))
+}
+
+fn to_json<T: serde::Serialize>(what: &str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| StoreError::corrupt(what, e.to_string()))
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(what: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|e| StoreError::corrupt(what, e.to_string()))
+}
+
+/// A migration that this program does not know was made by a later one.
+fn migration_trouble(
+    place: String,
+    source: sqlx::migrate::MigrateError,
+    known: &sqlx::migrate::Migrator,
+) -> StoreError {
+    use sqlx::migrate::MigrateError as E;
+    match source {
+        E::VersionMissing(found) => StoreError::NewerForm {
+            place,
+            found,
+            known: known.iter().map(|m| m.version).max().unwrap_or_default(),
+        },
+        E::Execute(error) => StoreError::of_database(&place, error),
+        source => StoreError::Migrate { place, source },
+    }
 }

@@ -1,7 +1,7 @@
 -- What people ask of a run from another terminal; the process that carries it out reads them in order.
 CREATE TABLE requests (
     seq  INTEGER PRIMARY KEY AUTOINCREMENT,
-    run  TEXT NOT NULL REFERENCES runs (id),
+    run  TEXT NOT NULL,
     what TEXT NOT NULL CHECK (what IN ('pause', 'resume', 'abort')),
     by   TEXT NOT NULL,
     at   INTEGER NOT NULL,

@@ -311,7 +311,7 @@ async fn a_claim_that_was_never_noted_is_given_back() {
     let first = rig.plan(&wanted, Intent::Apply).await;
     let is_claim = |s: &&bmctl::plan::PlannedStep| matches!(s.step, Step::Claim { .. });
     let claim = first.steps.iter().find(is_claim).unwrap();
-    rig.store.begin_run("died", &first.id, 0).await.unwrap();
+    begin(&rig.store, "died", &first).await;
     rig.store.started("died", claim, 0).await.unwrap();
     let node = claim.node.as_ref().unwrap();
     rig.store.claim(node, &claim.subject).await.unwrap();
@@ -319,8 +319,18 @@ async fn a_claim_that_was_never_noted_is_given_back() {
     assert_eq!(rig.store.claims().await.unwrap(), BTreeMap::new());
 
     rig.apply(&wanted).await;
-    rig.store.begin_run("died too", &first.id, 0).await.unwrap();
+    begin(&rig.store, "died too", &first).await;
     rig.store.started("died too", claim, 0).await.unwrap();
     assert_eq!(rig.settle().await, 1);
     rig.check().await;
+}
+
+async fn begin(store: &bmctl::store::Store, id: &str, plan: &bmctl::plan::Plan) {
+    let run = bmctl::store::NewRun {
+        id,
+        plan,
+        at_ms: 0,
+        by: bmctl::store::Actor::here(),
+    };
+    store.begin_run(run).await.unwrap();
 }

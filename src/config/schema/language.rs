@@ -66,6 +66,12 @@ static STATE: BlockSchema = BlockSchema {
         attr("url", String, "postgres: the connection.")
             .secret()
             .example("env(\"BMCTL_PG\")"),
+        attr(
+            "workspace",
+            String,
+            "postgres: which of the states on that server; lower-case letters, digits and _.",
+        )
+        .default("default"),
     ],
     ..BlockSchema::new("state", "Where state is kept.")
 };

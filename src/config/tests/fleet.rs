@@ -135,7 +135,25 @@ fn a_postgres_url_may_be_a_secret() {
     let loaded = load_all(sources, &[]);
     assert!(codes(&loaded).is_empty(), "{}", rendered(&loaded));
     match &loaded.settings.state {
-        StateBackend::Postgres { url } => assert_eq!(url.expose(), "postgres://u:p@h/db"),
+        StateBackend::Postgres { url, workspace } => {
+            assert_eq!(url.expose(), "postgres://u:p@h/db");
+            assert_eq!(workspace, "default");
+        }
         StateBackend::Sqlite { .. } => panic!("not the backend that is written"),
+    }
+}
+
+#[test]
+fn a_workspace_is_a_plain_name() {
+    let with = |workspace: &str| {
+        let text = format!(
+            "bmctl {{\n  state \"postgres\" {{\n    url = \"postgres://h/db\"\n    workspace = \"{workspace}\"\n  }}\n}}\n"
+        );
+        let sources = MemorySources::default().file("m.hcl", text);
+        codes(&load_all(sources, &[]))
+    };
+    assert!(with("rack_1").is_empty());
+    for wrong in ["", "Rack", "a\\\"; DROP SCHEMA x", &"a".repeat(49)] {
+        assert_eq!(with(wrong).len(), 1, "{wrong}");
     }
 }

@@ -1,0 +1,200 @@
+//! `bmctl lock`, and how apply takes the lock.
+
+use std::path::Path;
+use std::process::Command as Process;
+use std::time::{Duration, Instant};
+
+use super::context::{self, ConfigArgs};
+use super::out::Out;
+use super::{CommandResult, Exit, Failure, Global};
+use crate::store::{Actor, Force, Lease, LeaseRow, Store, StoreError, TERM};
+
+/// Who may apply: list it, or take it away
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Show who holds the lock: since when, from which host and CI job, and when it expires
+    List {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Take the lock from a holder that is gone; with --force, from one that lives
+    Release {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Even when its holder seems to live: that apply ends without writing anything more
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
+    let (Command::List { config } | Command::Release { config, .. }) = &args.command;
+    let configured = context::configure(global, config, out)?;
+    let backend = &configured.loaded.settings.state;
+    let (store, _) = context::open_store(&configured.root, backend, &configured.key, false).await?;
+    match args.command {
+        Command::List { .. } => {
+            let held: Vec<LeaseRow> = store.leases().await?;
+            let held: Vec<&LeaseRow> = held.iter().filter(|l| l.holder.is_some()).collect();
+            if held.is_empty() {
+                out.line("Nobody holds the lock.");
+            }
+            held.into_iter().for_each(|lease| show(lease, out));
+        }
+        Command::Release { force, .. } => {
+            let force = if force { Force::Yes } else { Force::No };
+            let released = store.release(force).await.map_err(refused)?;
+            match released.holder {
+                Some(holder) => out.line(&format!("Released; it was held by {holder}.")),
+                None => out.line("Nobody held the lock."),
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn show(lease: &LeaseRow, out: &Out) {
+    let Some(holder) = &lease.holder else { return };
+    let state = if lease.is_held() {
+        let left = lease.expires_ms - lease.now_ms;
+        format!("expires in {} s unless renewed", left / 1000)
+    } else {
+        "expired, or its process is gone: the next apply takes it".to_owned()
+    };
+    out.line(&format!(
+        "{}: process {} of {}",
+        lease.name, holder.pid, holder.user
+    ));
+    out.line(&format!("  host    {}", holder.host));
+    out.line(&format!("  since   {}", utc(lease.since_ms)));
+    if let Some(job) = &holder.ci_job {
+        out.line(&format!("  CI job  {job}"));
+    }
+    if let Some(commit) = &holder.commit {
+        out.line(&format!("  commit  {commit}"));
+    }
+    out.line(&format!("  {state}"));
+}
+
+/// Between two attempts to get what another holds.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Shortens the lease, for tests that wait for its end: milliseconds.
+const TERM_VARIABLE: &str = "BMCTL_LEASE_MS";
+
+/// Takes the right to apply, waiting up to `wait` for whoever has it.
+pub async fn acquire(
+    store: &Store,
+    root: &Path,
+    wait: Duration,
+    out: &Out,
+) -> Result<Lease, Failure> {
+    let term = std::env::var(TERM_VARIABLE)
+        .ok()
+        .and_then(|t| t.parse().ok());
+    let term = term.map_or(TERM, Duration::from_millis);
+    let mut by = Actor::here();
+    by.commit = commit(root);
+    let begun = Instant::now();
+    let mut told = false;
+    loop {
+        match store.acquire(&by, term).await {
+            Err(StoreError::Locked { holder }) if begun.elapsed() < wait => {
+                if !told {
+                    out.note(&format!("Waiting for another apply ({holder}) ..."));
+                    told = true;
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            ended => return ended.map_err(refused),
+        }
+    }
+}
+
+fn refused(error: StoreError) -> Failure {
+    let exit = if matches!(
+        error,
+        StoreError::Locked { .. } | StoreError::StillHeld { .. }
+    ) {
+        Exit::Locked
+    } else {
+        Exit::Error
+    };
+    Failure::new(exit, error.to_string())
+}
+
+/// The commit of the configuration, when it is in a git repository.
+fn commit(root: &Path) -> Option<String> {
+    let told = Process::new("git")
+        .arg("-C")
+        .arg(root)
+        .args(["rev-parse", "--verify", "--quiet", "HEAD"])
+        .output()
+        .ok()?;
+    let text = String::from_utf8(told.stdout).ok()?;
+    let text = text.trim();
+    (told.status.success() && !text.is_empty()).then(|| text.to_owned())
+}
+
+/// `90`, `90s`, `10m`, `2h`.
+pub fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("expected a time such as 30s, 10m or 2h, found `{text}`");
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) => (number, text.get(number.len()..).unwrap_or_default()),
+        None => (text, "s"),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "h" => number.checked_mul(3600),
+        "m" => number.checked_mul(60),
+        _ => Some(number),
+    };
+    seconds.map(Duration::from_secs).ok_or_else(wrong)
+}
+
+/// `2026-02-03 04:05:06 UTC`; the calendar is Gregorian, days are counted from the first of March of year 0.
+pub fn utc(ms: i64) -> String {
+    let (days, second) = (
+        ms.div_euclid(86_400_000),
+        ms.div_euclid(1000).rem_euclid(86_400),
+    );
+    let day = days + 719_468;
+    let era = day.div_euclid(146_097);
+    let of_era = day.rem_euclid(146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let date = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{date:02} {:02}:{:02}:{:02} UTC",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_shown() {
+        assert_eq!(time("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(time("10m"), Ok(Duration::from_secs(600)));
+        assert_eq!(time("2h"), Ok(Duration::from_secs(7200)));
+        for wrong in ["", "m", "1d", "-1s", "99999999999999999999h"] {
+            assert!(time(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(utc(951_827_696_000), "2000-02-29 12:34:56 UTC");
+        assert_eq!(utc(4_107_542_399_999), "2100-02-28 23:59:59 UTC");
+    }
+}

@@ -1,0 +1,162 @@
+//! What MACs are given when they boot: entries that the engine writes and the services of a site serve.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::handle::{Store, Write, cells};
+use super::sums::Table;
+use super::value::values;
+use super::{StoreError, from_json, parse, to_json};
+use crate::ids::Addr;
+use crate::plan::step::{BootTarget, InstanceBoot};
+use crate::units::Mac;
+
+/// What a MAC is given when it asks for its boot script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+pub enum BootEntry {
+    /// The deploy ramdisk, once; the token is the deployment's.
+    Deploy {
+        deployment: String,
+        target: BootTarget,
+        ramdisk: String,
+        kernel_args: String,
+    },
+    Instance {
+        instance: Addr,
+        target: BootTarget,
+        boot: InstanceBoot,
+    },
+}
+
+impl BootEntry {
+    pub fn target(&self) -> &BootTarget {
+        match self {
+            BootEntry::Deploy { target, .. } | BootEntry::Instance { target, .. } => target,
+        }
+    }
+
+    /// Puts new addresses into the place of old ones. A new field that names a resource must be renamed here.
+    pub(super) fn rename(&mut self, moves: &BTreeMap<Addr, Addr>) {
+        let one = |addr: &mut Addr| {
+            if let Some(to) = moves.get(addr) {
+                addr.clone_from(to);
+            }
+        };
+        match self {
+            BootEntry::Deploy { target, .. } => one(&mut target.site),
+            BootEntry::Instance {
+                instance, target, ..
+            } => {
+                one(instance);
+                one(&mut target.site);
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Points a node's MACs at its instance; the deployment, if one is open, goes on.
+    pub async fn put_boot_entry(&self, entry: &BootEntry) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        write.put_boot(entry).await?;
+        write.commit().await?;
+        self.bell.notify_waiters();
+        Ok(())
+    }
+
+    pub async fn remove_boot_entries(&self, macs: &[Mac]) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        let keys = macs.iter().map(|mac| values![*mac]).collect();
+        write.remove(Table::Boot, keys).await?;
+        write.commit().await?;
+        self.bell.notify_waiters();
+        Ok(())
+    }
+
+    pub async fn boot_entry(&self, mac: Mac) -> Result<Option<BootEntry>, StoreError> {
+        let row = self.read().await?.one(Table::Boot, values![mac]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let [_, _, body] = cells(row)?;
+        from_json("a boot entry", &body.text()?).map(Some)
+    }
+
+    /// Every MAC of a site that may boot, with what it is given.
+    pub async fn boot_entries(&self, site: &Addr) -> Result<Vec<(Mac, BootEntry)>, StoreError> {
+        let mut out = Vec::new();
+        for row in self.read().await?.all(Table::Boot).await? {
+            let [mac, of, body] = cells(row)?;
+            if of.text()? == site.to_string() {
+                let entry = from_json("a boot entry", &body.text()?)?;
+                out.push((parse("a MAC", &mac.text()?)?, entry));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Says that a site's services serve these entries; one that was written anew in between is left to the next round.
+    pub async fn mark_served(&self, entries: &[(Mac, BootEntry)]) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        for (mac, entry) in entries {
+            let body = to_json("a boot entry", entry)?;
+            let sql = "UPDATE boot SET served = 1 WHERE mac = $1 AND body = $2 AND served = 0";
+            write.tx.execute(sql, values![*mac, body]).await?;
+        }
+        write.commit().await?;
+        self.bell.notify_waiters();
+        Ok(())
+    }
+
+    /// Whether the site's services have taken up the entries of all these MACs.
+    pub async fn is_served(&self, macs: &[Mac]) -> Result<bool, StoreError> {
+        let mut read = self.read().await?;
+        for mac in macs {
+            let sql = "SELECT served FROM boot WHERE mac = $1";
+            let served = match read.tx.row(sql, values![*mac]).await? {
+                Some(row) => {
+                    let [served] = row.cells()?;
+                    served.int()?
+                }
+                None => 0,
+            };
+            if served != 1 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Write {
+    pub(super) async fn put_boot(&mut self, entry: &BootEntry) -> Result<(), StoreError> {
+        let target = entry.target();
+        let body = to_json("a boot entry", entry)?;
+        let rows: BTreeMap<Mac, _> = target
+            .macs
+            .iter()
+            .map(|mac| (*mac, values![*mac, &target.site, body.as_str()]))
+            .collect();
+        self.put(Table::Boot, rows.into_values().collect()).await
+    }
+
+    /// What is served to a MAC is looked up by its site: under the site's old name, a system that boots over the network would
+    /// find nothing.
+    pub(super) async fn rename_boot(
+        &mut self,
+        moves: &BTreeMap<Addr, Addr>,
+    ) -> Result<(), StoreError> {
+        let mut changed = Vec::new();
+        for row in self.all(Table::Boot).await? {
+            let [mac, _, body] = cells(row)?;
+            let before: BootEntry = from_json("a boot entry", &body.text()?)?;
+            let mut after = before.clone();
+            after.rename(moves);
+            if after != before {
+                let body = to_json("a boot entry", &after)?;
+                changed.push(values![mac, &after.target().site, body]);
+            }
+        }
+        self.put(Table::Boot, changed).await
+    }
+}

@@ -1,0 +1,127 @@
+//! What can go wrong with the state, each with what was found and the next move.
+
+use crate::ids::Addr;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{place}: {source}")]
+    Database { place: String, source: sqlx::Error },
+    /// The connection, not the state: what was asked may be asked again.
+    #[error("{place} does not answer: {source}")]
+    Lost { place: String, source: sqlx::Error },
+    #[error(
+        "{place}: the disk is full; nothing of this step was written: make room and run the command again"
+    )]
+    Full { place: String },
+    #[error(
+        "{place} may only be read; nothing was written: give this user the right to write, or mount it for writing"
+    )]
+    ReadOnly { place: String },
+    #[error("{place}: bringing it to this version's form failed: {source}")]
+    Migrate {
+        place: String,
+        source: sqlx::migrate::MigrateError,
+    },
+    #[error(
+        "{place} was written by a newer bmctl (its form is {found}, this one reads up to {known}); use that version"
+    )]
+    NewerForm {
+        place: String,
+        found: i64,
+        known: i64,
+    },
+    #[error("state directory {path}: {source}")]
+    Directory {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("state \"postgres\": {0}")]
+    Connection(String),
+    #[error(
+        "another apply holds the state ({holder}); wait for it (--lock-timeout 10m), or stop it; `bmctl lock list` shows it"
+    )]
+    Locked { holder: String },
+    #[error(
+        "the lock is held ({holder}) and its holder seems to live; stop it, or take the lock away with `bmctl lock release --force`"
+    )]
+    StillHeld { holder: String },
+    #[error(
+        "this apply has lost the state to another ({holder}); it was paused or cut off for longer than its lease lasts, and has written nothing since: look at what the other does, then apply again"
+    )]
+    Fenced { holder: String },
+    #[error("{node} is claimed by {holder}; one node carries one instance")]
+    Claimed { node: Addr, holder: String },
+    #[error(
+        "the record of {what} in the state cannot be trusted: {why}; nothing was overwritten: restore the state from a copy"
+    )]
+    Corrupt { what: String, why: String },
+    #[error(
+        "run {run}: expected batch {expected} of the journal, found {found}; this is a bug in bmctl"
+    )]
+    OutOfOrder {
+        run: String,
+        expected: u64,
+        found: u64,
+    },
+    #[error(
+        "run {run} is not the one that is under way ({current}); another apply has begun since: apply again"
+    )]
+    OtherRun { run: String, current: String },
+    #[error(
+        "the secret `{0}` is not in the state; run `bmctl apply` once with the configuration that has it"
+    )]
+    NoSecret(String),
+    #[error(
+        "the secret `{0}` cannot be opened: the sealing key is not the one it was sealed with; set BMCTL_KEY or bring back the key file"
+    )]
+    WrongKey(String),
+    #[error("random numbers of the operating system: {0}")]
+    Random(String),
+}
+
+impl StoreError {
+    pub(super) fn corrupt(what: impl Into<String>, why: impl Into<String>) -> StoreError {
+        StoreError::Corrupt {
+            what: what.into(),
+            why: why.into(),
+        }
+    }
+
+    /// Says what an error of the database means to whoever has to mend it.
+    pub(super) fn of_database(place: &str, source: sqlx::Error) -> StoreError {
+        let place = place.to_owned();
+        let code = source
+            .as_database_error()
+            .and_then(|e| e.code())
+            .unwrap_or_default()
+            .into_owned();
+        // SQLite: the low byte of an extended code is the plain one. PostgreSQL: five letters and digits.
+        let sqlite = code.parse::<i64>().ok().filter(|_| code.len() != 5);
+        match sqlite.map(|c| c & 0xff) {
+            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => {
+                return StoreError::corrupt(format!("everything ({place})"), source.to_string());
+            }
+            Some(SQLITE_FULL) => return StoreError::Full { place },
+            Some(SQLITE_READONLY) => return StoreError::ReadOnly { place },
+            Some(_) | None => {}
+        }
+        match &source {
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => StoreError::Lost { place, source },
+            // admin_shutdown, crash_shutdown, cannot_connect_now; connection exceptions; a server that is a standby since.
+            sqlx::Error::Database(_)
+                if ["57P01", "57P02", "57P03", "25006"].contains(&code.as_str())
+                    || (code.len() == 5 && code.starts_with("08")) =>
+            {
+                StoreError::Lost { place, source }
+            }
+            sqlx::Error::Database(_) if code == "53100" => StoreError::Full { place },
+            sqlx::Error::Decode(why) => StoreError::corrupt(place, why.to_string()),
+            _ => StoreError::Database { place, source },
+        }
+    }
+}
+
+const SQLITE_READONLY: i64 = 8;
+const SQLITE_CORRUPT: i64 = 11;
+const SQLITE_FULL: i64 = 13;
+const SQLITE_NOTADB: i64 = 26;

@@ -1,0 +1,160 @@
+//! The handle that all others hold: opening the state, and its transactions.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::database::{Database, Tx};
+use super::head::Head;
+use super::lease::Fence;
+use super::postgres::Postgres;
+use super::sqlite::Sqlite;
+use super::sums::Table;
+use super::value::{Value, values};
+use super::{Sealer, StoreError, rows, upgrade};
+use crate::secret::Secret;
+
+/// A handle on the state; clones share it.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) db: Database,
+    pub(super) sealer: Sealer,
+    /// Rung after every write that somebody may wait for. Another process is heard by polling.
+    pub(super) bell: Arc<Notify>,
+    /// The lease that must still be held for a write to be done.
+    pub(super) fence: Option<Fence>,
+}
+
+/// A transaction that reads: everything as of one moment.
+pub(super) struct Read {
+    pub tx: Tx,
+    pub head: Head,
+}
+
+/// A transaction that writes; the head goes with it when it has changed.
+pub(super) struct Write {
+    pub tx: Tx,
+    pub head: Head,
+    found: Head,
+}
+
+impl Store {
+    /// The state in a directory of this machine, made when it is not there.
+    pub async fn open(directory: &Path, sealer: Sealer) -> Result<Store, StoreError> {
+        let db = Sqlite::open(directory).await?;
+        Store::with(Database::Sqlite(db), sealer).await
+    }
+
+    /// The state of a workspace on a PostgreSQL server, made when it is not there.
+    pub async fn connect(
+        url: &Secret,
+        workspace: &str,
+        sealer: Sealer,
+    ) -> Result<Store, StoreError> {
+        let db = Postgres::open(url, workspace).await?;
+        Store::with(Database::Postgres(db), sealer).await
+    }
+
+    async fn with(db: Database, sealer: Sealer) -> Result<Store, StoreError> {
+        let mut tx = db.read().await?;
+        let found = tx.row("SELECT id FROM head", values![]).await?;
+        drop(tx);
+        if found.is_none() {
+            upgrade::first_head(&db).await?;
+        }
+        Ok(Store {
+            db,
+            sealer,
+            bell: Arc::new(Notify::new()),
+            fence: None,
+        })
+    }
+
+    /// What a person knows this state by; without a password.
+    pub fn place(&self) -> &str {
+        self.db.place()
+    }
+
+    pub(super) async fn read(&self) -> Result<Read, StoreError> {
+        let mut tx = self.db.read().await?;
+        let head = Head::read(&mut tx).await?;
+        Ok(Read { tx, head })
+    }
+
+    pub(super) async fn write(&self) -> Result<Write, StoreError> {
+        let mut tx = self.db.write().await?;
+        let head = Head::read(&mut tx).await?;
+        let found = head.clone();
+        let mut write = Write { tx, head, found };
+        if let Some(fence) = self.fence {
+            write.check(fence).await?;
+        }
+        Ok(write)
+    }
+
+    /// Ends every connection; what is not committed is rolled back.
+    pub async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+impl Read {
+    pub async fn all(&mut self, table: Table) -> Result<Vec<Vec<Value>>, StoreError> {
+        rows::all(&mut self.tx, &self.head, table).await
+    }
+
+    pub async fn one(
+        &mut self,
+        table: Table,
+        key: Vec<Value>,
+    ) -> Result<Option<Vec<Value>>, StoreError> {
+        rows::one(&mut self.tx, table, key).await
+    }
+}
+
+impl Write {
+    pub async fn all(&mut self, table: Table) -> Result<Vec<Vec<Value>>, StoreError> {
+        rows::all(&mut self.tx, &self.head, table).await
+    }
+
+    pub async fn one(
+        &mut self,
+        table: Table,
+        key: Vec<Value>,
+    ) -> Result<Option<Vec<Value>>, StoreError> {
+        rows::one(&mut self.tx, table, key).await
+    }
+
+    pub async fn add(&mut self, table: Table, all: Vec<Vec<Value>>) -> Result<(), StoreError> {
+        rows::add(&mut self.tx, &mut self.head, table, all).await
+    }
+
+    pub async fn put(&mut self, table: Table, all: Vec<Vec<Value>>) -> Result<(), StoreError> {
+        rows::put(&mut self.tx, &mut self.head, table, all).await
+    }
+
+    pub async fn remove(
+        &mut self,
+        table: Table,
+        keys: Vec<Vec<Value>>,
+    ) -> Result<usize, StoreError> {
+        rows::remove(&mut self.tx, &mut self.head, table, keys).await
+    }
+
+    pub async fn take_all(&mut self, table: Table) -> Result<Vec<Vec<Value>>, StoreError> {
+        rows::take_all(&mut self.tx, &mut self.head, table).await
+    }
+
+    pub async fn commit(mut self) -> Result<(), StoreError> {
+        if self.head != self.found {
+            self.head.write(&mut self.tx).await?;
+        }
+        self.tx.commit().await
+    }
+}
+
+/// Takes a row apart; its width is that of its table.
+pub(super) fn cells<const N: usize>(row: Vec<Value>) -> Result<[Value; N], StoreError> {
+    super::value::Row(row).cells()
+}

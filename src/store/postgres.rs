@@ -1,0 +1,228 @@
+//! PostgreSQL: a schema for each workspace, for teams.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, PgTypeInfo};
+use sqlx::query::Query;
+use sqlx::{Decode, Row as _, Transaction, TypeInfo, ValueRef};
+
+use super::StoreError;
+use super::database::Sql;
+use super::value::{Row, Value, values};
+use crate::secret::Secret;
+
+#[derive(Clone)]
+pub struct Postgres {
+    pub pool: PgPool,
+    pub place: Arc<str>,
+}
+
+pub struct Tx {
+    tx: Transaction<'static, sqlx::Postgres>,
+    place: Arc<str>,
+    mode: Mode,
+}
+
+#[derive(Clone, Copy)]
+enum Mode {
+    Write,
+    Read,
+}
+
+/// How long one attempt to get a connection may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("state/postgres");
+
+impl Postgres {
+    /// Opens the workspace's schema, making it when it is not there. `sslmode`, `sslrootcert` and the rest stand in the URL, as
+    /// libpq has them.
+    pub async fn open(url: &Secret, workspace: &str) -> Result<Postgres, StoreError> {
+        let schema = schema_of(workspace)?;
+        // The error of the parser may repeat the URL, which has a password in it.
+        let options = PgConnectOptions::from_str(url.expose()).map_err(|_| {
+            StoreError::Connection(
+                "the url cannot be read; expected postgres://user@host:5432/database?sslmode=verify-full"
+                    .to_owned(),
+            )
+        })?;
+        let place: Arc<str> = format!(
+            "state database postgres://{}:{}/{} (workspace {workspace})",
+            options.get_host(),
+            options.get_port(),
+            options.get_database().unwrap_or(options.get_username()),
+        )
+        .into();
+        let options = options
+            .application_name("bmctl")
+            .options([("search_path", schema.as_str())]);
+        let pool = PgPoolOptions::new()
+            .max_connections(8)
+            .acquire_timeout(CONNECT)
+            .connect_with(options)
+            .await
+            .map_err(|e| StoreError::of_database(&place, e))?;
+        let db = Postgres { pool, place };
+        db.migrate(&schema).await?;
+        Ok(db)
+    }
+
+    async fn migrate(&self, schema: &str) -> Result<(), StoreError> {
+        let trouble = |e| StoreError::of_database(&self.place, e);
+        let found = sqlx::query("SELECT 1 FROM information_schema.schemata WHERE schema_name = $1")
+            .bind(schema)
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(trouble)?;
+        if found.is_none() {
+            self.make_schema(schema).await.map_err(trouble)?;
+        }
+        MIGRATIONS.run(&self.pool).await.map_err(|error| {
+            let place = self.place.to_string();
+            super::migration_trouble(place, error, &MIGRATIONS)
+        })
+    }
+
+    /// `IF NOT EXISTS` is not for two at once: both would find it missing, and one would fail.
+    async fn make_schema(&self, schema: &str) -> Result<(), sqlx::Error> {
+        let mut tx = self.pool.begin().await?;
+        sqlx::query("SELECT pg_advisory_xact_lock(hashtext('bmctl'))")
+            .execute(&mut *tx)
+            .await?;
+        let sql = format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"");
+        sqlx::query(sqlx::AssertSqlSafe(sql))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await
+    }
+
+    /// Whoever writes takes the row of the head first, so that writers queue and none of them fails because of another.
+    pub async fn write(&self) -> Result<Tx, StoreError> {
+        self.begin(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            Mode::Write,
+        )
+        .await
+    }
+
+    pub async fn read(&self) -> Result<Tx, StoreError> {
+        self.begin(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Mode::Read,
+        )
+        .await
+    }
+
+    async fn begin(&self, how: &'static str, mode: Mode) -> Result<Tx, StoreError> {
+        let tx = self.pool.begin_with(how).await;
+        Ok(Tx {
+            tx: tx.map_err(|e| StoreError::of_database(&self.place, e))?,
+            place: self.place.clone(),
+            mode,
+        })
+    }
+}
+
+/// A workspace's name goes into the name of its schema, so it is kept to what needs no quoting.
+const WORKSPACE_CHARS_MAX: usize = 48;
+
+fn schema_of(workspace: &str) -> Result<String, StoreError> {
+    let plain = workspace
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain && !workspace.is_empty() && workspace.len() <= WORKSPACE_CHARS_MAX {
+        return Ok(format!("bmctl_{workspace}"));
+    }
+    Err(StoreError::Connection(format!(
+        "expected a workspace of at most {WORKSPACE_CHARS_MAX} lower-case letters, digits and `_`, found `{workspace}`"
+    )))
+}
+
+impl Tx {
+    pub async fn execute(&mut self, sql: Sql, args: Vec<Value>) -> Result<u64, StoreError> {
+        let done = bind(sqlx::query(sql), args).execute(&mut *self.tx).await;
+        let done = done.map_err(|e| StoreError::of_database(&self.place, e))?;
+        Ok(done.rows_affected())
+    }
+
+    pub async fn rows(&mut self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        let rows = bind(sqlx::query(sql), args).fetch_all(&mut *self.tx).await;
+        rows.and_then(|rows| rows.iter().map(row).collect())
+            .map_err(|e| StoreError::of_database(&self.place, e))
+    }
+
+    pub async fn commit(self) -> Result<(), StoreError> {
+        let place = self.place;
+        let done = self.tx.commit().await;
+        done.map_err(|e| StoreError::of_database(&place, e))
+    }
+
+    pub fn head_sql(&self) -> &'static str {
+        match self.mode {
+            Mode::Write => "SELECT body, sum FROM head WHERE id = 1 FOR UPDATE",
+            Mode::Read => "SELECT body, sum FROM head WHERE id = 1",
+        }
+    }
+
+    pub async fn now_ms(&mut self) -> Result<i64, StoreError> {
+        let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+        let rows = self.rows(sql.into(), values![]).await?;
+        let row = rows
+            .into_iter()
+            .next()
+            .ok_or_else(|| StoreError::corrupt("the server's clock", "it does not answer"))?;
+        let [now] = row.cells()?;
+        now.int()
+    }
+}
+
+type Statement<'q> = Query<'q, sqlx::Postgres, PgArguments>;
+
+fn bind(statement: Statement<'_>, args: Vec<Value>) -> Statement<'_> {
+    args.into_iter().fold(statement, |q, value| match value {
+        Value::Text(text) => q.bind(text),
+        Value::Int(number) => q.bind(number),
+        Value::Blob(bytes) => q.bind(bytes),
+        Value::Null => q.bind(Untyped),
+    })
+}
+
+/// A null that takes the type of the column it goes to.
+struct Untyped;
+
+impl sqlx::Type<sqlx::Postgres> for Untyped {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(sqlx::postgres::types::Oid(0))
+    }
+}
+
+impl sqlx::Encode<'_, sqlx::Postgres> for Untyped {
+    fn encode_by_ref(
+        &self,
+        _: &mut sqlx::postgres::PgArgumentBuffer,
+    ) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
+        Ok(sqlx::encode::IsNull::Yes)
+    }
+}
+
+fn row(row: &PgRow) -> Result<Row, sqlx::Error> {
+    let mut out = Vec::with_capacity(row.len());
+    for at in 0..row.len() {
+        let cell = row.try_get_raw(at)?;
+        if cell.is_null() {
+            out.push(Value::Null);
+            continue;
+        }
+        let kind = cell.type_info().name().to_owned();
+        let value = match kind.as_str() {
+            "INT8" => <i64 as Decode<sqlx::Postgres>>::decode(cell).map(Value::Int),
+            "INT4" => <i32 as Decode<sqlx::Postgres>>::decode(cell).map(|n| Value::Int(n.into())),
+            "BYTEA" => <Vec<u8> as Decode<sqlx::Postgres>>::decode(cell).map(Value::Blob),
+            _ => <String as Decode<sqlx::Postgres>>::decode(cell).map(Value::Text),
+        };
+        out.push(value.map_err(sqlx::Error::Decode)?);
+    }
+    Ok(Row(out))
+}

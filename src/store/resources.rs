@@ -1,0 +1,97 @@
+//! What is recorded, and the changes that steps bring to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::handle::{Store, Write, cells};
+use super::sums::Table;
+use super::value::values;
+use super::{StateChange, StoreError, from_json, parse, to_json};
+use crate::ids::Addr;
+use crate::model::{Recorded, Resource};
+
+impl Store {
+    /// Everything state remembers, as of one moment.
+    pub async fn recorded(&self) -> Result<Recorded, StoreError> {
+        let mut read = self.read().await?;
+        let mut recorded = Recorded {
+            lineage: read.head.lineage.clone(),
+            serial: read.head.serial,
+            ..Recorded::default()
+        };
+        for row in read.all(Table::Resources).await? {
+            let [addr, body] = cells(row)?;
+            let (addr, resource) = read_resource(&addr.text()?, &body.text()?)?;
+            recorded.resources.insert(addr, resource);
+        }
+        for row in read.all(Table::LeftBehind).await? {
+            let [node, table] = cells(row)?;
+            let what = "a partition table left behind";
+            recorded
+                .left_behind
+                .entry(parse(what, &node.text()?)?)
+                .or_default()
+                .insert(parse(what, &table.text()?)?);
+        }
+        Ok(recorded)
+    }
+}
+
+impl Write {
+    pub(super) async fn change(
+        &mut self,
+        store: &Store,
+        changes: &[StateChange],
+    ) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        // What follows a renaming speaks of the new names: it is done up to there before.
+        let mut bodies = BTreeMap::new();
+        for change in changes {
+            match change {
+                StateChange::Put(addr, resource) => {
+                    bodies.insert(addr, Some(to_json("a resource", resource)?));
+                }
+                StateChange::Remove(addr) => {
+                    bodies.insert(addr, None);
+                }
+                StateChange::Move(moves) => {
+                    self.put_resources(std::mem::take(&mut bodies)).await?;
+                    self.rename(store, moves).await?;
+                }
+                StateChange::Unclaim { node, instance } => self.unclaim(node, instance).await?,
+                StateChange::LeaveBehind { node, tables } => {
+                    let rows: BTreeSet<String> = tables.iter().map(ToString::to_string).collect();
+                    let rows = rows.into_iter().map(|t| values![node, t]).collect();
+                    self.put(Table::LeftBehind, rows).await?;
+                }
+                StateChange::DropSecret(name) => {
+                    self.remove(Table::Secrets, vec![values![name.as_str()]])
+                        .await?;
+                }
+            }
+        }
+        self.put_resources(bodies).await?;
+        self.head.serial += 1;
+        Ok(())
+    }
+
+    async fn put_resources(
+        &mut self,
+        bodies: BTreeMap<&Addr, Option<String>>,
+    ) -> Result<(), StoreError> {
+        let (mut gone, mut rows) = (Vec::new(), Vec::new());
+        for (addr, body) in bodies {
+            match body {
+                Some(body) => rows.push(values![addr, body]),
+                None => gone.push(values![addr]),
+            }
+        }
+        self.remove(Table::Resources, gone).await?;
+        self.put(Table::Resources, rows).await
+    }
+}
+
+pub(super) fn read_resource(addr: &str, body: &str) -> Result<(Addr, Resource), StoreError> {
+    Ok((parse("an address", addr)?, from_json(addr, body)?))
+}

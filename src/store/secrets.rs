@@ -1,0 +1,42 @@
+//! Secrets that state must keep, sealed under their names.
+
+use std::collections::BTreeMap;
+
+use super::StoreError;
+use super::handle::{Store, cells};
+use super::sums::Table;
+use super::value::values;
+use crate::secret::Secret;
+
+impl Store {
+    /// Seals a secret under a name such as `node.a/password`.
+    pub async fn put_secret(&self, name: &str, secret: &Secret) -> Result<(), StoreError> {
+        self.put_secrets(&[(name.to_owned(), secret.clone())]).await
+    }
+
+    /// Seals many in one transaction; a fleet has thousands. Of two with one name the later one holds.
+    pub async fn put_secrets(&self, secrets: &[(String, Secret)]) -> Result<(), StoreError> {
+        let mut sealed = BTreeMap::new();
+        for (name, secret) in secrets {
+            sealed.insert(name, self.sealer.seal(name, secret.expose().as_bytes())?);
+        }
+        let mut write = self.write().await?;
+        let rows = sealed
+            .into_iter()
+            .map(|(name, sealed)| values![name.as_str(), sealed])
+            .collect();
+        write.put(Table::Secrets, rows).await?;
+        write.commit().await
+    }
+
+    pub async fn secret(&self, name: &str) -> Result<Secret, StoreError> {
+        let row = self
+            .read()
+            .await?
+            .one(Table::Secrets, values![name])
+            .await?
+            .ok_or_else(|| StoreError::NoSecret(name.to_owned()))?;
+        let [_, sealed] = cells(row)?;
+        self.sealer.open_text(name, &sealed.blob()?)
+    }
+}
