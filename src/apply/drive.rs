@@ -1,10 +1,12 @@
 //! What every way of driving the machine does alike: the store's side of a run, in the order that the machine says.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use super::loans::Returns;
 use super::machine::{Close, Command, Input, Machine};
 use super::summary::Summary;
+use super::turns::RolloutId;
 use super::{ApplyError, Report, Run};
 use crate::model::event::{Event, Outcome};
 use crate::plan::{PlannedStep, StepId};
@@ -13,6 +15,7 @@ use crate::plan::{PlannedStep, StepId};
 pub trait Hands {
     fn start(&mut self, step: &PlannedStep, returns: Option<Returns>);
     fn give_back(&mut self, start: StepId, returns: Returns);
+    fn wake(&mut self, rollout: RolloutId, after: Duration);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,9 @@ impl<'a, 'p, 'r> Drive<'a, 'p, 'r> {
                     }
                     Command::Start(step, returns) => hands.start(step, returns),
                     Command::GiveBack(start, returns) => hands.give_back(start, returns),
+                    Command::Wake(rollout, seconds) => {
+                        hands.wake(rollout, Duration::from_secs(u64::from(seconds)));
+                    }
                     Command::Close(how) => {
                         self.close(how).await?;
                         goes = Goes::Over;

@@ -29,6 +29,7 @@ pub mod reads;
 mod records;
 pub mod render;
 pub mod report;
+pub mod rollout;
 pub mod select;
 pub mod specs;
 pub mod step;
@@ -70,6 +71,9 @@ pub struct Plan {
     /// Policies that the plan does not meet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// Changes that go through the fleet in turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollouts: Vec<rollout::Rollout>,
 }
 
 /// What was asked for, and the resources that came of it.
