@@ -185,7 +185,7 @@ impl Session {
         let (store, state_dir) =
             open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
         let lease = lock::acquire(&store, &configured.root, wait, out).await?;
-        let store = store.fenced(&lease);
+        let store = store.fenced(&lease).patient(lock::teller(*out));
         let session = Session::with(configured, store, state_dir, faults).await?;
         Ok((session, lease))
     }

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use super::database::{Database, Tx};
 use super::head::Head;
 use super::lease::Fence;
+use super::patience::Patience;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::sums::Table;
@@ -24,6 +25,8 @@ pub struct Store {
     pub(super) bell: Arc<Notify>,
     /// The lease that must still be held for a write to be done.
     pub(super) fence: Option<Fence>,
+    /// Who is told of a database that does not answer; without it, that is an error.
+    pub(super) patience: Option<Arc<Patience>>,
 }
 
 /// A transaction that reads: everything as of one moment.
@@ -68,6 +71,7 @@ impl Store {
             sealer,
             bell: Arc::new(Notify::new()),
             fence: None,
+            patience: None,
         })
     }
 

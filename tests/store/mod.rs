@@ -3,7 +3,9 @@
 mod forms;
 mod keeps;
 mod lease;
+mod outage;
 mod processes;
+mod tls;
 
 use std::future::Future;
 use std::path::Path;
