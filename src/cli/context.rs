@@ -21,7 +21,7 @@ use crate::ids::Addr;
 use crate::model::{Fleet, ImageFacts, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
 use crate::plan::{self, Bmc, Intent, Plan, PlanInput};
 use crate::secret::{Key32, Secret};
-use crate::store::{Lease, Sealer, Store};
+use crate::store::{HighWater, Lease, Sealer, Store};
 
 /// Arguments of every command that evaluates the configuration.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -155,7 +155,10 @@ pub async fn open_store(
             Store::open(&dir, sealer).await?
         }
     };
-    Ok((store, dir))
+    if simulated {
+        return Ok((store, dir));
+    }
+    Ok((store.remembering(HighWater::of(root)), dir))
 }
 
 fn make_private(dir: &Path) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::database::{Database, Tx};
 use super::head::Head;
+use super::high_water::HighWater;
 use super::lease::Fence;
 use super::patience::Patience;
 use super::postgres::Postgres;
@@ -27,6 +28,8 @@ pub struct Store {
     pub(super) fence: Option<Fence>,
     /// Who is told of a database that does not answer; without it, that is an error.
     pub(super) patience: Option<Arc<Patience>>,
+    /// How far this state was seen to have come.
+    pub(super) seen: Option<Arc<HighWater>>,
 }
 
 /// A transaction that reads: everything as of one moment.
@@ -72,6 +75,7 @@ impl Store {
             bell: Arc::new(Notify::new()),
             fence: None,
             patience: None,
+            seen: None,
         })
     }
 

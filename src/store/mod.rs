@@ -12,6 +12,7 @@ mod database;
 mod error;
 mod handle;
 mod head;
+mod high_water;
 mod journal;
 mod lease;
 mod moves;
@@ -34,6 +35,7 @@ pub use boot::BootEntry;
 pub use channel::{Command, Deployment, DeploymentStatus, NewDeployment, RequestProof};
 pub use error::StoreError;
 pub use handle::Store;
+pub use high_water::HighWater;
 pub use journal::{Batch, Note, Unfinished};
 pub use lease::{Force, Hold, Lease, LeaseRow, TERM};
 pub use patience::Waiting;
@@ -89,6 +91,10 @@ fn migration_trouble(
     known: &sqlx::migrate::Migrator,
 ) -> StoreError {
     use sqlx::migrate::MigrateError as E;
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's list of errors is open; what is not told apart here is shown as it is"
+    )]
     match source {
         E::VersionMissing(found) => StoreError::NewerForm {
             place,

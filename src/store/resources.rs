@@ -14,6 +14,7 @@ impl Store {
     pub async fn recorded(&self) -> Result<Recorded, StoreError> {
         self.patiently(|| async {
             let mut read = self.read().await?;
+            self.remember(&read.head)?;
             let mut recorded = Recorded {
                 lineage: read.head.lineage.clone(),
                 serial: read.head.serial,

@@ -76,7 +76,9 @@ impl Store {
             }
             let row = values![id, plan, started, by, last, now_ms, outcome];
             write.put(Table::Runs, vec![row]).await?;
-            write.commit().await
+            let head = write.head.clone();
+            write.commit().await?;
+            self.remember(&head)
         })
         .await
     }

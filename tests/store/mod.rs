@@ -1,10 +1,12 @@
 //! The store's promises, each kept by both databases: every test here runs on SQLite and on PostgreSQL.
 
+mod damage;
 mod forms;
 mod keeps;
 mod lease;
 mod outage;
 mod processes;
+mod speed;
 mod tls;
 
 use std::future::Future;
