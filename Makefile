@@ -1,5 +1,5 @@
 # What a person types. Everything else is cargo.
-.PHONY: build release test test-quick test-store test-rack lint demo bench setup
+.PHONY: build release test test-quick test-store test-rack lint crash soak demo bench setup
 
 build:
 	cargo build
@@ -21,6 +21,16 @@ test-store: setup
 test-rack: setup
 	cargo build
 	cargo test --test bmctl -- --ignored --test-threads=1 rack::
+
+# The engine is made to fail at every step in every way, and the real process is killed 200 times.
+crash:
+	cargo build
+	cargo test --test bmctl engine::tricks kill:: -- --include-ignored
+
+# Random histories of new seeds; a seed that fails is printed, and belongs into tests/engine/seeds.txt when it is mended.
+MINUTES ?= 5
+soak:
+	MINUTES=$(MINUTES) cargo test --test bmctl engine::soak::new_seeds -- --ignored --nocapture
 
 lint:
 	cargo fmt --check

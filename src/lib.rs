@@ -17,6 +17,7 @@
 pub mod diag;
 pub mod ids;
 pub mod secret;
+pub mod signing;
 pub mod units;
 // L1: what the fleet is, and the protocols without I/O
 pub mod model;

@@ -50,8 +50,9 @@ fn good() -> Plan {
         &facts_of(&before),
         Intent::Apply,
     );
-    memory.seal(&before);
-    memory.apply(&first.unwrap(), |_| false);
+    let first = first.unwrap();
+    memory.seal(&before, &first);
+    memory.apply(&first, |_| false);
     plan(
         &after,
         &memory.recorded,

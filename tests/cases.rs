@@ -4,7 +4,7 @@
 //! configuration of the case. Each `--- before` is a configuration that was applied; `--- fails` after it lists steps that
 //! failed in doing so (`instance.a: write disk`). `--- facts` says what is known of images from there on
 //! (`images/a.img sha256=other size=4GiB`). `--- observed` says what was seen (`node.a off`). `--- after` or `--- destroy` is
-//! the configuration to plan for; `--- plan` or `--- errors` what is expected. `BMCTL_BLESS=1` writes what was found.
+//! the configuration to plan for, after `--- select target:PATTERN exclude:PATTERN replace:PATTERN` when only a part is; `--- plan` or `--- errors` what is expected. `BMCTL_BLESS=1` writes what was found.
 //!
 //! Of every case is checked, too, that its plan, once done, leaves nothing to do.
 
@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 use bmctl::config::Loaded;
 use bmctl::diag::Color;
 use bmctl::ids::Addr;
-use bmctl::model::{Fleet, ImageFacts, Observed, PowerSeen};
-use bmctl::plan::render::{Steps, View, render};
-use bmctl::plan::{Intent, Plan, Step};
+use bmctl::model::{BootSeen, Fleet, ImageFacts, Observed, PowerSeen};
+use bmctl::plan::render::{Alike, Steps, View, render};
+use bmctl::plan::{Intent, Plan, Selection, Step};
 
 use crate::fleet::{
-    CANARY, Memory, addr, digest, facts_of, load, plan, rendered, without_mistakes,
+    CANARY, Memory, addr, digest, facts_of, load, plan, plan_of, rendered, without_mistakes,
 };
 
 struct Section {
@@ -107,6 +107,7 @@ struct Story {
     shared: Vec<(String, String)>,
     said: BTreeMap<String, String>,
     observed: Observed,
+    selection: Selection,
     memory: Memory,
 }
 
@@ -126,8 +127,10 @@ fn outcome(told: &[Section]) -> (&'static str, String) {
                 story.happened(&section.body, fails.map_or("", |s| &s.body));
             }
             "fails" => {}
+            "select" => story.select(&section.arguments),
             "after" if last => return story.ends(&section.body, Intent::Apply),
             "destroy" if last => return story.ends(&section.body, Intent::Destroy),
+            "refresh" if last => return story.ends(&section.body, Intent::Refresh),
             other => panic!("section {other} is not known or not in its place"),
         }
     }
@@ -153,9 +156,37 @@ impl Story {
         }
     }
 
+    fn select(&mut self, arguments: &[String]) {
+        for argument in arguments {
+            let (option, pattern) = argument.split_once(':').unwrap();
+            let pattern = pattern.parse().unwrap();
+            match option {
+                "target" => self.selection.targets.push(pattern),
+                "exclude" => self.selection.excludes.push(pattern),
+                "replace" => self.selection.replace.push(pattern),
+                other => panic!("option {other}"),
+            }
+        }
+    }
+
     fn see(&mut self, body: &str) {
         for line in body.lines() {
             let (node, power) = line.split_once(' ').unwrap();
+            let boot = match power {
+                "boot pxe" => Some(BootSeen::Pxe),
+                "boot disk" => Some(BootSeen::Disk),
+                "boot cd" => Some(BootSeen::Other(5)),
+                "boot unset" => Some(BootSeen::Unset),
+                _ => None,
+            };
+            if let Some(boot) = boot {
+                self.observed.boot.insert(addr(node), boot);
+                continue;
+            }
+            if let Some(run) = power.strip_prefix("busy ") {
+                self.observed.busy.insert(addr(node), run.to_owned());
+                continue;
+            }
             let seen = match power {
                 "on" => PowerSeen::On,
                 "off" => PowerSeen::Off,
@@ -210,7 +241,7 @@ impl Story {
             fails.lines().count(),
             "a step that fails is not in the plan"
         );
-        self.memory.seal(&loaded.fleet);
+        self.memory.seal(&loaded.fleet, &made);
         self.memory
             .apply(&made, |step| fails.lines().any(|line| line == title(step)));
     }
@@ -225,19 +256,21 @@ impl Story {
         }
         let facts = match intent {
             Intent::Apply => self.facts(&loaded.fleet),
-            Intent::Destroy => BTreeMap::new(),
+            Intent::Destroy | Intent::Refresh => BTreeMap::new(),
         };
-        let make = |memory: &Memory, observed: &Observed| {
-            plan(&loaded.fleet, &memory.recorded, observed, &facts, intent)
+        let make = |memory: &Memory, observed: &Observed, selection: &Selection| {
+            let recorded = &memory.recorded;
+            plan_of(&loaded.fleet, recorded, observed, &facts, intent, selection)
         };
-        let (kind, text) = match make(&self.memory, &self.observed) {
+        let (kind, text) = match make(&self.memory, &self.observed, &self.selection) {
             Ok(made) => {
                 if intent == Intent::Apply {
-                    self.memory.seal(&loaded.fleet);
+                    self.memory.seal(&loaded.fleet, &made);
                 }
                 self.memory.apply(&made, |_| false);
                 self.memory.check();
-                let rest = make(&self.memory, &Observed::default());
+                self.selection.replace.clear();
+                let rest = make(&self.memory, &Observed::default(), &self.selection);
                 let rest = rest.unwrap_or_else(|d| panic!("then: {}", rendered(d.iter(), &loaded)));
                 assert!(
                     rest.is_empty(),
@@ -261,6 +294,7 @@ fn shown(plan: &Plan) -> String {
     let view = View {
         color: Color::Never,
         steps: Steps::Shown,
+        alike: Alike::Together,
     };
     render(plan, view)
 }

@@ -217,10 +217,10 @@ fn a_plan_is_text_json_or_a_file_and_its_exit_code_says_if_there_are_changes() {
         std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
         0o600
     );
-    assert_eq!(
-        serde_json::from_slice::<serde_json::Value>(&bytes).unwrap(),
-        value
-    );
+    let mut saved: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+    // The file is the plan and its seal.
+    assert!(saved.as_object_mut().unwrap().remove("seal").is_some());
+    assert_eq!(saved, value);
     let again = place.run(&["show", "plan.json"]).expect(0);
     contains(&shown.out, &[&again.out]);
 
@@ -509,13 +509,16 @@ fn a_saved_plan_is_refused_when_configuration_or_state_have_moved_on() {
     let apply = [&["apply", "plan.json"][..], &sim].concat();
     contains(
         &place.run(&apply).expect(5).err,
-        &["configuration is not the one"],
+        &["configuration is not what the plan was made from"],
     );
     place.write("main.hcl", CONFIGURATION);
     place.run(&apply).expect(0);
     contains(
         &place.run(&apply).expect(5).err,
-        &["the state has changed since the plan was made"],
+        &[
+            "not so any more",
+            "instance.web: was not in the state, and is",
+        ],
     );
 }
 
@@ -546,4 +549,157 @@ fn what_has_moved_keeps_its_state_and_its_secrets() {
     place.write("main.hcl", "");
     let gone = place.run(&[&["apply"][..], &sim].concat()).expect(0);
     contains(&gone.out, &["13 to destroy", " 0 failed"]);
+}
+
+#[test]
+fn signatures_are_asked_for_where_keys_are_trusted() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    let public = place.run(&["keygen", "ci.key"]).expect(0).out;
+    assert_eq!(mode(&place.dir.path().join("ci.key")), 0o600);
+    place.run(&["keygen", "other.key"]).expect(0);
+    contains(&place.run(&["keygen", "ci.key"]).expect(1).err, &["exists"]);
+    let trusting = format!(
+        "bmctl {{\n  trusted_keys = [\"{}\"]\n}}\n{CONFIGURATION}",
+        public.trim()
+    );
+    place.write("main.hcl", &trusting);
+    contains(&run(&["apply"]).expect(7).err, &["only signed plans"]);
+    run(&["plan", "--out", "bare.json"]).expect(0);
+    contains(
+        &run(&["apply", "bare.json"]).expect(7).err,
+        &["is not signed"],
+    );
+    run(&["plan", "--out", "by-other.json", "--sign", "other.key"]).expect(0);
+    contains(
+        &run(&["apply", "by-other.json"]).expect(7).err,
+        &["none of trusted_keys"],
+    );
+    run(&["plan", "--out", "good.json", "--sign", "ci.key"]).expect(0);
+    let verified = place.run(&["verify", "good.json", "--sim"]).expect(0);
+    contains(&verified.out, &["whole, signed by ed25519:", "It fits"]);
+    run(&["apply", "good.json"]).expect(0);
+    let stale = place
+        .run(&["verify", "good.json", "--sim", "--json"])
+        .expect(5);
+    contains(&stale.out, &["state: instance.web: was not in the state"]);
+    std::fs::set_permissions(
+        place.dir.path().join("ci.key"),
+        std::fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
+    contains(
+        &run(&["plan", "--out", "x.json", "--sign", "ci.key"])
+            .expect(1)
+            .err,
+        &["expected mode 0600"],
+    );
+}
+
+#[test]
+fn a_part_of_the_fleet_is_planned_for() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    place.write("targets", "# the first one\ninstance.web\n");
+    let one = run(&["plan", "--target-file", "fleet/targets"]).expect(0);
+    contains(&one.out, &["instance.web on node.n[0] will be created"]);
+    assert!(!one.out.contains("instance.db"), "{}", one.out);
+    place.write("empty", "# none\n");
+    contains(
+        &run(&["plan", "--target-file", "fleet/empty"])
+            .expect(64)
+            .err,
+        &["found none"],
+    );
+    contains(
+        &run(&["plan", "--target", "web"]).expect(64).err,
+        &["label:KEY=VALUE"],
+    );
+    contains(
+        &run(&["plan", "--target", "instance.wbe"]).expect(1).err,
+        &["E0616"],
+    );
+    run(&["apply", "--target", "instance.web"]).expect(0);
+    let again = run(&[
+        "apply",
+        "--replace",
+        "instance.web",
+        "--target",
+        "instance.web",
+    ]);
+    contains(
+        &again.expect(0).out,
+        &["asked for with --replace", "1 to re-deploy"],
+    );
+}
+
+#[test]
+fn guards_stand_between_a_plan_and_the_machines() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    contains(
+        &run(&["apply", "--max-destructive", "1"]).expect(7).err,
+        &["destroys 2 systems or disks, --max-destructive allows 1"],
+    );
+    let policy = |severity: &str| {
+        format!(
+            "{CONFIGURATION}\nlocals {{ most = 1 }}\npolicy \"few\" {{\n  severity = \"{severity}\"\n  condition = plan.risks.destroys_data <= local.most\n  \
+             error_message = \"more than ${{local.most}} at once\"\n}}\n"
+        )
+    };
+    place.write("main.hcl", policy("block"));
+    let blocked = run(&["plan", "--out", "plan.json"]).expect(7);
+    contains(
+        &blocked.err,
+        &[
+            "error[E0618]",
+            "policy.few: more than 1 at once",
+            "plan.risks.destroys_data is 2",
+            "main.hcl:",
+        ],
+    );
+    contains(&blocked.out, &["2 destroys all data"]);
+    contains(
+        &run(&["apply", "plan.json"]).expect(7).err,
+        &["refused by policy, nothing was done"],
+    );
+    place.write("main.hcl", policy("approve"));
+    run(&["plan"]).expect(0);
+    contains(&run(&["apply"]).expect(7).err, &["--approve few says yes"]);
+    run(&["apply", "--approve", "few", "--target", "instance.web"]).expect(0);
+    place.write("main.hcl", policy("warn"));
+    run(&["apply"]).expect(0);
+    let wrong = policy("warn").replace("local.most\n", "local.mst\n");
+    place.write("main.hcl", wrong);
+    contains(
+        &place.run(&["validate"]).expect(1).err,
+        &["did you mean `most`?"],
+    );
+    let quorum = CONFIGURATION.replace(
+        "local_gb  = 10",
+        "local_gb  = 10\n  labels = { role = \"db\" }",
+    );
+    place.write(
+        "main.hcl",
+        format!("{quorum}\npolicy \"quorum\" {{\n  at_most_down {{\n    labels = {{ role = \"db\" }}\n    n = 1\n  }}\n}}\n"),
+    );
+    run(&["plan", "--replace", "instance.db"]).expect(0);
+    let both = run(&[
+        "plan",
+        "--replace",
+        "instance.db",
+        "--replace",
+        "instance.web",
+    ])
+    .expect(7);
+    contains(
+        &both.err,
+        &[
+            "at most 1 of the group may be down at once, 2 would be (0 already)",
+            "node.n[0] is taken down",
+        ],
+    );
 }

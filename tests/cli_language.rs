@@ -104,6 +104,7 @@ fn refusals(fleet: &Fleet, facts: &BTreeMap<Addr, ImageFacts>) -> Vec<Diagnostic
         observed: &Observed::default(),
         facts,
         intent: Intent::Apply,
+        selection: &bmctl::plan::Selection::default(),
     };
     match make(&input) {
         Ok(_) => Vec::new(),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use bmctl::config::{self, MemorySources, VariableInput, VariableOrigin};
 use bmctl::diag::{Color, FileId};
 use bmctl::model::{Observed, Recorded};
-use bmctl::plan::render::{Steps, View, render};
+use bmctl::plan::render::{Alike, Steps, View, render};
 use bmctl::plan::{Intent, PlanInput, make};
 
 use crate::fleet::{CANARY, facts_of, rendered};
@@ -79,12 +79,14 @@ fn plan_of(dir: &Path) -> String {
         observed: &Observed::default(),
         facts: &facts,
         intent: Intent::Apply,
+        selection: &bmctl::plan::Selection::default(),
     };
     let plan = make(&input)
         .unwrap_or_else(|d| panic!("{}:\n{}", dir.display(), rendered(d.iter(), &loaded)));
     let view = View {
         color: Color::Never,
         steps: Steps::Shown,
+        alike: Alike::Together,
     };
     render(&plan, view)
 }

@@ -10,7 +10,7 @@ use bmctl::ids::Addr;
 use bmctl::model::recorded::{Phoned, WrittenDisk};
 use bmctl::model::{Fleet, Image, ImageFacts, ImageFormat, ImageType, Observed, Recorded};
 use bmctl::plan::layout::Layout;
-use bmctl::plan::{Intent, Plan, PlanInput, PlannedStep, Step, audit, make, planfile};
+use bmctl::plan::{Intent, Plan, PlanInput, PlannedStep, Selection, Step, audit, make, planfile};
 use bmctl::store::StateChange;
 use bmctl::units::{MIB, Sha256};
 use sha2::Digest;
@@ -95,13 +95,14 @@ impl Memory {
     }
 
     /// Seals what a fleet has of secrets, as apply does before its first step.
-    pub fn seal(&mut self, fleet: &Fleet) {
+    pub fn seal(&mut self, fleet: &Fleet, plan: &Plan) {
         let with_data = fleet
             .instances
             .iter()
-            .filter(|(_, i)| i.user_data.is_some());
+            .filter(|(addr, i)| i.user_data.is_some() && plan.is_about(addr));
         let data = with_data.map(|(addr, _)| lifecycle::user_data_secret(addr));
-        let passwords = fleet.nodes.keys().map(lifecycle::password_secret);
+        let nodes = fleet.nodes.keys().filter(|addr| plan.is_about(addr));
+        let passwords = nodes.map(lifecycle::password_secret);
         self.secrets.extend(passwords.chain(data));
     }
 
@@ -242,20 +243,40 @@ pub fn plan(
     facts: &BTreeMap<Addr, ImageFacts>,
     intent: Intent,
 ) -> Result<Plan, Vec<Diagnostic>> {
+    plan_of(
+        fleet,
+        recorded,
+        observed,
+        facts,
+        intent,
+        &Selection::default(),
+    )
+}
+
+/// The same of a part.
+pub fn plan_of(
+    fleet: &Fleet,
+    recorded: &Recorded,
+    observed: &Observed,
+    facts: &BTreeMap<Addr, ImageFacts>,
+    intent: Intent,
+    selection: &Selection,
+) -> Result<Plan, Vec<Diagnostic>> {
     let input = PlanInput {
         fleet,
         recorded,
         observed,
         facts,
         intent,
+        selection,
     };
     let plan = make(&input).map_err(|d| d.into_iter().collect::<Vec<_>>())?;
     let findings = audit::audit(&plan);
     assert!(findings.is_empty(), "audit: {findings:#?}");
-    let bytes = planfile::write(&plan).unwrap();
-    let again = planfile::write(&make(&input).unwrap()).unwrap();
+    let bytes = planfile::write(&plan, None).unwrap();
+    let again = planfile::write(&make(&input).unwrap(), None).unwrap();
     assert!(bytes == again, "planning twice gave two plans");
-    assert_eq!(planfile::read(&bytes).unwrap(), plan);
+    assert_eq!(planfile::read(&bytes).unwrap(), (plan.clone(), None));
     let text = String::from_utf8(bytes).unwrap();
     assert!(!text.contains(CANARY), "a secret is in the plan");
     Ok(plan)

@@ -1,12 +1,12 @@
 //! PURE. What a step's end means for state: one table for the live run and for recovery.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::ids::{Addr, Kind};
+use crate::model::event::Outcome;
 use crate::model::recorded::{InstanceRecord, Phoned, WrittenDisk};
 use crate::model::{InstancePhase, Resource, Traces};
-use crate::plan::step::{Afterwards, Bmc, BootTarget, Step};
-use crate::plan::{Plan, PlannedStep, StepId};
+use crate::plan::step::{Afterwards, Step};
 use crate::store::StateChange;
 use crate::units::TableId;
 
@@ -171,6 +171,30 @@ pub fn needs_attention(
     })
 }
 
+/// How state changes when the step has failed: a claim may be in the store all the same, since the answer can be lost.
+pub fn after_failure(step: &Step, state: &BTreeMap<Addr, Resource>) -> Vec<StateChange> {
+    unrecorded_claim(step, state).into_iter().collect()
+}
+
+/// A claim is in the store before its step's end is. Without a record that goes with it, it would hold the node for an instance
+/// that the next plan may put elsewhere, or not know at all.
+pub fn unrecorded_claim(step: &Step, state: &BTreeMap<Addr, Resource>) -> Option<StateChange> {
+    let Step::Claim { instance, node, .. } = step else {
+        return None;
+    };
+    let record = state.get(instance).and_then(Resource::as_instance);
+    (record.map(|r| &r.node) != Some(node)).then(|| StateChange::Unclaim {
+        node: node.clone(),
+        instance: instance.clone(),
+    })
+}
+
+/// An outcome as the journal keeps it.
+pub fn written(outcome: &Outcome) -> String {
+    // An enum of texts always has a JSON form.
+    serde_json::to_string(outcome).unwrap_or_default()
+}
+
 /// Applies changes to the copy of state that a run carries along.
 pub fn fold(state: &mut BTreeMap<Addr, Resource>, changes: &[StateChange]) {
     for change in changes {
@@ -192,122 +216,5 @@ pub fn fold(state: &mut BTreeMap<Addr, Resource>, changes: &[StateChange]) {
             | StateChange::DropSecret(_)
             | StateChange::LeaveBehind { .. } => {}
         }
-    }
-}
-
-/// What a deployment has borrowed and gives back when one of its steps fails.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Returns {
-    pub node: Addr,
-    pub bmc: Bmc,
-    pub target: BootTarget,
-}
-
-/// What every deployment of a plan borrows, found once: plans have a hundred thousand steps.
-#[derive(Debug, Default)]
-pub struct Borrowed {
-    /// By instance and node.
-    deployments: BTreeMap<(Addr, Addr), Loan>,
-}
-
-/// From the step that makes a node boot into the ramdisk to the one after which the ramdisk is gone.
-#[derive(Debug)]
-pub struct Loan {
-    pub start: StepId,
-    pub end: Option<StepId>,
-    pub returns: Returns,
-}
-
-impl Borrowed {
-    pub fn of(plan: &Plan) -> Borrowed {
-        let mut bmcs: BTreeMap<(&Addr, &Addr), &Bmc> = BTreeMap::new();
-        let mut starts: Vec<(&PlannedStep, &Addr, &BootTarget)> = Vec::new();
-        let mut ends: BTreeMap<(&Addr, &Addr), StepId> = BTreeMap::new();
-        for step in &plan.steps {
-            match &step.step {
-                Step::PowerOff { bmc, .. } | Step::PowerOn { bmc } => {
-                    bmcs.entry((&step.subject, &bmc.node)).or_insert(bmc);
-                }
-                Step::BootDeploy { node, target, .. } => starts.push((step, node, target)),
-                Step::Reboot { node, .. } | Step::RemoveBoot { node, .. } => {
-                    ends.insert((&step.subject, node), step.id);
-                }
-                Step::Record { .. }
-                | Step::Forget { .. }
-                | Step::Move { .. }
-                | Step::Claim { .. }
-                | Step::CheckImage { .. }
-                | Step::SetBootDevice { .. }
-                | Step::AwaitRamdisk { .. }
-                | Step::CheckDisk { .. }
-                | Step::WriteDisk(_)
-                | Step::EraseDisk { .. }
-                | Step::BootInstance { .. }
-                | Step::AwaitPhoneHome { .. }
-                | Step::Finish { .. }
-                | Step::Release { .. } => {}
-            }
-        }
-        let deployments = starts
-            .into_iter()
-            .filter_map(|(step, node, target)| {
-                let bmc = *bmcs.get(&(&step.subject, node))?;
-                let returns = Returns {
-                    node: node.clone(),
-                    bmc: bmc.clone(),
-                    target: target.clone(),
-                };
-                let loan = Loan {
-                    start: step.id,
-                    end: ends.get(&(&step.subject, node)).copied(),
-                    returns,
-                };
-                Some(((step.subject.clone(), node.clone()), loan))
-            })
-            .collect();
-        Borrowed { deployments }
-    }
-
-    /// Loans that were taken and neither ended nor given back by a step that failed: the steps between were blocked, or not
-    /// started.
-    pub fn left_open<'a>(
-        &'a self,
-        ended_well: &'a BTreeSet<StepId>,
-        given_back: &'a BTreeSet<Addr>,
-    ) -> impl Iterator<Item = &'a Loan> {
-        self.deployments.values().filter(|loan| {
-            ended_well.contains(&loan.start)
-                && !loan.end.is_some_and(|end| ended_well.contains(&end))
-                && !given_back.contains(&loan.returns.node)
-        })
-    }
-
-    /// Set for steps between the deploy boot files and the goodbye of the ramdisk; after it the disk is the instance's own and
-    /// nothing is borrowed any more.
-    pub fn by(&self, step: &PlannedStep) -> Option<&Returns> {
-        let borrows = match &step.step {
-            Step::BootDeploy { .. }
-            | Step::SetBootDevice { .. }
-            | Step::PowerOn { .. }
-            | Step::AwaitRamdisk { .. }
-            | Step::CheckDisk { .. }
-            | Step::WriteDisk(_)
-            | Step::EraseDisk { .. }
-            | Step::BootInstance { .. }
-            | Step::Reboot { .. } => true,
-            Step::Record { .. }
-            | Step::Forget { .. }
-            | Step::Move { .. }
-            | Step::Claim { .. }
-            | Step::CheckImage { .. }
-            | Step::PowerOff { .. }
-            | Step::AwaitPhoneHome { .. }
-            | Step::Finish { .. }
-            | Step::RemoveBoot { .. }
-            | Step::Release { .. } => false,
-        };
-        let key = (step.subject.clone(), step.node.clone()?);
-        let loan = self.deployments.get(&key)?;
-        (borrows && loan.start <= step.id).then_some(&loan.returns)
     }
 }

@@ -1,36 +1,50 @@
 //! L4. The engine: carries a plan out, in parallel, and leaves nothing undecided.
 //!
-//! Takes a plan, the store and drivers; gives events and a summary. `schedule` and `lifecycle` and `recover` are PURE;
-//! `perform` is the only caller of drivers; this file is the only one that spawns. It never chooses: what to do stands in
-//! the plan, and what is not in it is not done.
+//! Takes a plan, the store and drivers; gives events and a summary. `machine` decides, and it is PURE, with what it is made
+//! of: `schedule`, `lifecycle`, `loans`, `recover`. `drive` does what it says; this file with the runtime's tasks, `simulate`
+//! under a virtual clock. `perform` is the only caller of drivers; this file is the only one that spawns tasks. It never
+//! chooses: what to do stands in the plan, and what is not in it is not done.
 
 #![allow(
     clippy::disallowed_methods,
     reason = "the only file of the engine that spawns and reads the clock"
 )]
 
+mod drive;
 #[deny(clippy::disallowed_methods)]
 pub mod lifecycle;
+#[deny(clippy::disallowed_methods)]
+pub mod loans;
+#[deny(clippy::disallowed_methods)]
+pub mod machine;
+pub mod outlet;
 pub mod perform;
 #[deny(clippy::disallowed_methods)]
 pub mod recover;
 #[deny(clippy::disallowed_methods)]
 pub mod schedule;
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+mod settle;
+mod simulate;
+#[deny(clippy::disallowed_methods)]
+mod summary;
 
 use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
 
-use crate::drivers::{DriverError, Drivers};
-use crate::ids::Addr;
+use crate::drivers::Drivers;
+use crate::model::Recorded;
 use crate::model::event::{Event, Outcome};
-use crate::model::{Recorded, Resource};
+use crate::plan::reads::{self, Stale};
 use crate::plan::{Plan, PlannedStep, StepId, audit};
-use crate::store::{Actor, NewRun, StateChange, Store, StoreError};
+pub use crate::store::Request;
+use crate::store::{Actor, NewRun, Store, StoreError};
 
-use lifecycle::{Borrowed, Fact, Loan, Returns};
-use schedule::{Action, Schedule};
+use drive::{Drive, Goes, Hands};
+use loans::Returns;
+use machine::{Input, Performed};
+pub use settle::settle;
+pub use simulate::simulate;
+pub use summary::Summary;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -42,32 +56,29 @@ pub enum ApplyError {
         "the plan was made from another state (expected lineage {expected}, found {found}); plan again"
     )]
     OtherState { expected: String, found: String },
+    #[error("nothing was done: what the plan was made from is not so any more; plan again{}", lines(.0))]
+    Stale(Vec<Stale>),
     #[error(
-        "the state has changed since the plan was made (serial {planned}, found {found}); plan again"
+        "nothing was done: the state (serial {found}) is older than the one the plan was made from (serial {planned}); an old copy was put back, or this is another state"
     )]
-    Stale { planned: u64, found: u64 },
+    OldState { planned: u64, found: u64 },
 }
 
-/// How a run ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
-    pub done: usize,
-    pub already_done: usize,
-    pub failed: usize,
-    pub blocked: usize,
-    pub not_started: usize,
-    /// Each failure: the resource, the step, and why.
-    pub failures: Vec<(Addr, String, String)>,
+/// One finding a line, indented; many are cut.
+pub fn lines(stale: &[Stale]) -> String {
+    const LINES_MAX: usize = 20;
+    let mut out: String = stale
+        .iter()
+        .take(LINES_MAX)
+        .map(|s| format!("\n  {s}"))
+        .collect();
+    if stale.len() > LINES_MAX {
+        out.push_str(&format!("\n  and {} more", stale.len() - LINES_MAX));
+    }
+    out
 }
 
-/// What somebody at the terminal asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    /// Finish running steps, start none.
-    Stop,
-}
-
-/// Where events go. Called from one task at a time; must not block for long.
+/// Where events go. Called from one task at a time; must not block: see [`outlet::Outlet`].
 pub type Report<'a> = dyn FnMut(Event) + Send + 'a;
 
 pub struct Run<'a> {
@@ -75,12 +86,24 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     pub store: &'a Store,
     pub drivers: Drivers,
+    /// How many starts and ends go into one transaction at most: [`machine::BATCH_NOTES_MAX`], or 1 where a test wants to stand
+    /// between any two.
+    pub notes_max: usize,
 }
 
+/// What a task has to say.
 enum Message {
     Progress(Event),
-    Finished(StepId, Outcome, Option<Fact>, Option<String>),
+    Ended(StepId, Performed),
+    Returned(StepId, Option<String>),
+    Asked(Request),
+    Warning(String),
 }
+
+/// Words about progress that wait to be told; one more is dropped, since the next says more.
+const PROGRESS_MAX: usize = 256;
+/// How often requests from other terminals are looked for.
+const REQUESTS_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 
 impl Run<'_> {
     /// Refuses a plan that is not sound or not for this state.
@@ -96,16 +119,21 @@ impl Run<'_> {
                 found: recorded.lineage.clone(),
             });
         }
-        if from.serial != recorded.serial {
-            return Err(ApplyError::Stale {
+        if from.serial > recorded.serial {
+            return Err(ApplyError::OldState {
                 planned: from.serial,
                 found: recorded.serial,
             });
         }
-        Ok(())
+        let stale = reads::stale_in_state(self.plan, recorded);
+        if stale.is_empty() {
+            Ok(())
+        } else {
+            Err(ApplyError::Stale(stale))
+        }
     }
 
-    async fn begin(&self, at_ms: i64) -> Result<(), StoreError> {
+    pub(crate) async fn begin(&self, at_ms: i64) -> Result<(), StoreError> {
         let run = NewRun {
             id: &self.id,
             plan: self.plan,
@@ -121,325 +149,157 @@ impl Run<'_> {
         mut requests: mpsc::Receiver<Request>,
         report: &mut Report<'_>,
     ) -> Result<Summary, ApplyError> {
-        let recorded = self.store.recorded().await?;
-        self.check(&recorded)?;
-        let clock = self.drivers.clock.clone();
-        let begun = clock.now_ms();
-        self.begin(begun).await?;
-        report(Event::RunStarted {
-            run: self.id.clone(),
-            plan: self.plan.id.clone(),
-            steps: self.plan.steps.len(),
-        });
-
-        let borrowed = Borrowed::of(self.plan);
-        let (sender, mut messages) = mpsc::unbounded_channel::<Message>();
-        let mut journal = Journal {
-            run: self,
-            state: recorded.resources,
-            begun: BTreeMap::new(),
-            summary: Summary::default(),
-            borrowed: &borrowed,
-            ended_well: BTreeSet::new(),
-            given_back: BTreeSet::new(),
+        let (sender, mut messages) = mpsc::unbounded_channel();
+        let (progress, mut words) = mpsc::channel(PROGRESS_MAX);
+        let mut tasks = Tasks {
+            drivers: self.drivers.clone(),
+            sender,
+            progress,
+            running: JoinSet::new(),
         };
-        let mut schedule = Schedule::new(self.plan);
-        let mut actions = schedule.begin();
+        let (mut drive, mut goes) = Drive::begin(self, report, &mut tasks).await?;
+        let watcher = tasks.watch_requests(self.store.clone(), self.id.clone());
         let mut asking = true;
-        loop {
-            for action in std::mem::take(&mut actions) {
-                match action {
-                    Action::Start(id) => {
-                        let Some(step) = self.plan.step(id) else {
-                            continue;
-                        };
-                        journal.started(step, report).await?;
-                        self.spawn(step.clone(), borrowed.by(step).cloned(), sender.clone());
-                    }
-                    Action::End(id, outcome) => journal.ended(id, outcome, report),
-                }
-            }
-            if schedule.is_over() {
-                break;
-            }
+        while goes == Goes::On {
+            let mut told = Vec::new();
             tokio::select! {
-                Some(message) = messages.recv() => match message {
-                    Message::Progress(event) => report(event),
-                    Message::Finished(id, outcome, fact, attention) => {
-                        actions = self.finish(&mut journal, &mut schedule, id, outcome, fact, attention, report).await?;
+                biased;
+                Some(message) = messages.recv() => {
+                    told.push(message);
+                    // Whatever has ended by now goes into the same commit.
+                    while let Ok(message) = messages.try_recv() {
+                        told.push(message);
                     }
-                },
+                }
                 request = requests.recv(), if asking => match request {
-                    Some(Request::Stop) => actions = schedule.stop(),
+                    Some(request) => told.push(Message::Asked(request)),
                     None => asking = false,
                 },
+                Some(event) = words.recv() => told.push(Message::Progress(event)),
+                Some(_) = tasks.running.join_next() => {}
+            }
+            for input in inputs_of(told, &mut drive) {
+                if drive.feed(input, &mut tasks).await? == Goes::Over {
+                    goes = Goes::Over;
+                }
             }
         }
-        let open: Vec<&Loan> = borrowed
-            .left_open(&journal.ended_well, &journal.given_back)
-            .collect();
-        let mut returning = tokio::task::JoinSet::new();
-        for loan in open {
-            let (start, returns, drivers) =
-                (loan.start, loan.returns.clone(), self.drivers.clone());
-            returning
-                .spawn(async move { (start, perform::give_back(&returns, &drivers).await.err()) });
-        }
-        while let Some(returned) = returning.join_next().await {
-            if let Ok((start, trouble)) = returned {
-                journal.returned(start, trouble, report).await?;
-            }
-        }
-        journal.close(begun, report).await
+        watcher.abort();
+        Ok(drive.summary())
     }
+}
 
-    #[allow(clippy::too_many_arguments)]
-    async fn finish(
-        &self,
-        journal: &mut Journal<'_, '_>,
-        schedule: &mut Schedule<'_>,
-        id: StepId,
-        outcome: Outcome,
-        fact: Option<Fact>,
-        attention: Option<String>,
-        report: &mut Report<'_>,
-    ) -> Result<Vec<Action>, ApplyError> {
-        let good = outcome.is_good();
-        journal
-            .finished(id, outcome, fact, attention, report)
-            .await?;
-        Ok(schedule.finished(id, good))
+/// Ends are gathered into one input, so that they are one commit; what is only to be told is told.
+fn inputs_of(told: Vec<Message>, drive: &mut Drive<'_, '_, '_>) -> Vec<Input> {
+    let mut ended = Vec::new();
+    let mut inputs = Vec::new();
+    for message in told {
+        match message {
+            Message::Progress(event) => drive.report(event),
+            Message::Warning(text) => drive.report(Event::Warning {
+                subject: None,
+                text,
+            }),
+            Message::Ended(id, done) => ended.push((id, done)),
+            Message::Returned(start, trouble) => inputs.push(Input::Returned(start, trouble)),
+            Message::Asked(request) => inputs.push(Input::Asked(request)),
+        }
     }
+    if !ended.is_empty() {
+        inputs.push(Input::Ended(ended));
+    }
+    inputs
+}
 
-    fn spawn(
-        &self,
-        step: PlannedStep,
-        returns: Option<Returns>,
-        sender: mpsc::UnboundedSender<Message>,
-    ) {
-        let drivers = self.drivers.clone();
-        let id = step.id;
-        let progress = {
-            let sender = sender.clone();
-            let subject = step.subject.clone();
-            move |phase: &str, done: u64, total: u64| {
-                let event = Event::Progress {
-                    step: id.0,
-                    subject: subject.clone(),
-                    phase: phase.to_owned(),
-                    done,
-                    total,
-                };
-                // The receiver lives as long as the run; after it nobody is interested.
-                let _ = sender.send(Message::Progress(event));
-            }
+/// Steps as tasks of the runtime. They end with the run that started them, however it ends.
+struct Tasks {
+    drivers: Drivers,
+    sender: mpsc::UnboundedSender<Message>,
+    progress: mpsc::Sender<Event>,
+    running: JoinSet<()>,
+}
+
+impl Hands for Tasks {
+    fn start(&mut self, step: &PlannedStep, returns: Option<Returns>) {
+        let (id, step, drivers) = (step.id, step.clone(), self.drivers.clone());
+        let words = self.progress.clone();
+        let subject = step.subject.clone();
+        let progress = move |phase: &str, done: u64, total: u64| {
+            // Full means that nobody has read the last ones yet: the next one says more.
+            let _ = words.try_send(Event::Progress {
+                step: id.0,
+                subject: subject.clone(),
+                phase: phase.to_owned(),
+                done,
+                total,
+            });
         };
         let task =
             async move { perform::perform(&step, returns.as_ref(), &drivers, &progress).await };
-        // A panic in a step is a bug; it must end as that step's failure, not as a run that waits for ever.
-        let guarded = tokio::spawn(task);
-        tokio::spawn(async move {
-            let message = match guarded.await {
-                Ok(done) => Message::Finished(id, done.outcome, done.fact, done.attention),
-                Err(bug) => {
-                    let why = format!(
-                        "a bug in bmctl ended this step: {bug}; nothing is known of its effect"
-                    );
-                    Message::Finished(id, Outcome::Failed { why: why.clone() }, None, Some(why))
-                }
+        let sender = self.sender.clone();
+        self.running.spawn(async move {
+            // A panic in a step is a bug; it must end as that step's failure, not as a run that waits for ever.
+            let mut guarded = JoinSet::new();
+            guarded.spawn(task);
+            let done = match guarded.join_next().await {
+                Some(Ok(done)) => done,
+                Some(Err(bug)) => ended_by_bug(&bug.to_string()),
+                None => ended_by_bug("its task is gone"),
             };
-            let _ = sender.send(message);
+            // The receiver lives as long as the run; after it nobody is interested.
+            let _ = sender.send(Message::Ended(id, done));
+        });
+    }
+
+    fn give_back(&mut self, start: StepId, returns: Returns) {
+        let (drivers, sender) = (self.drivers.clone(), self.sender.clone());
+        self.running.spawn(async move {
+            let trouble = perform::give_back(&returns, &drivers).await.err();
+            let _ = sender.send(Message::Returned(start, trouble.map(|e| e.message)));
         });
     }
 }
 
-/// The run's side of the store: every step's start and end, and state as it changes.
-pub struct Journal<'a, 'p> {
-    run: &'a Run<'p>,
-    state: BTreeMap<Addr, Resource>,
-    begun: BTreeMap<StepId, i64>,
-    summary: Summary,
-    borrowed: &'a Borrowed,
-    ended_well: BTreeSet<StepId>,
-    /// Nodes whose failed step has given back what was borrowed, or has said that it could not.
-    given_back: BTreeSet<Addr>,
-}
-
-impl Journal<'_, '_> {
-    async fn started(
-        &mut self,
-        step: &PlannedStep,
-        report: &mut Report<'_>,
-    ) -> Result<(), StoreError> {
-        let now = self.run.drivers.clock.now_ms();
-        self.begun.insert(step.id, now);
-        self.run.store.started(&self.run.id, step, now).await?;
-        report(Event::StepStarted {
-            step: step.id.0,
-            subject: step.subject.clone(),
-            title: step.step.title().to_owned(),
-        });
-        Ok(())
-    }
-
-    async fn finished(
-        &mut self,
-        id: StepId,
-        outcome: Outcome,
-        fact: Option<Fact>,
-        attention: Option<String>,
-        report: &mut Report<'_>,
-    ) -> Result<(), ApplyError> {
-        let Some(step) = self.run.plan.step(id) else {
-            return Ok(());
-        };
-        let mut changes = if outcome.is_good() {
-            lifecycle::effects(&step.step, fact.as_ref(), &self.state)
-        } else {
-            Vec::new()
-        };
-        if let Some(why) = &attention {
-            changes.extend(lifecycle::needs_attention(&step.subject, why, &self.state));
-            report(Event::Warning {
-                subject: Some(step.subject.clone()),
-                text: why.clone(),
-            });
-        }
-        if outcome.is_good() {
-            self.ended_well.insert(id);
-        } else if let Some(returns) = self.borrowed.by(step) {
-            self.given_back.insert(returns.node.clone());
-        }
-        let body = serde_json::to_string(&outcome).unwrap_or_default();
-        let now = self.run.drivers.clock.now_ms();
-        self.run
-            .store
-            .finished(&self.run.id, step, &body, &changes, now)
-            .await?;
-        lifecycle::fold(&mut self.state, &changes);
-        self.ended(id, outcome, report);
-        Ok(())
-    }
-
-    /// A deployment that was stopped between its steps has been taken back, or could not be.
-    async fn returned(
-        &mut self,
-        start: StepId,
-        trouble: Option<DriverError>,
-        report: &mut Report<'_>,
-    ) -> Result<(), StoreError> {
-        let Some(step) = self.run.plan.step(start) else {
-            return Ok(());
-        };
-        let node = step
-            .node
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let (text, changes) = match trouble {
-            None => (
-                format!(
-                    "{node} was in its deploy ramdisk and has been switched off; apply again to go on"
-                ),
-                Vec::new(),
-            ),
-            Some(error) => {
-                let why = format!("{node} may still be in its deploy ramdisk: {error}");
-                let changes = lifecycle::needs_attention(&step.subject, &why, &self.state);
-                (why, changes)
+impl Tasks {
+    /// Looks for what is asked from other terminals, for as long as the run lasts.
+    fn watch_requests(&mut self, store: Store, run: String) -> AbortHandle {
+        let (clock, sender) = (self.drivers.clock.clone(), self.sender.clone());
+        self.running.spawn(async move {
+            loop {
+                clock.sleep(REQUESTS_EVERY).await;
+                match store.hear(&run, clock.now_ms()).await {
+                    Ok(requests) => {
+                        for request in requests {
+                            let _ = sender.send(Message::Asked(request));
+                        }
+                    }
+                    Err(error) => {
+                        let text = format!("requests from other terminals are not heard: {error}");
+                        let _ = sender.send(Message::Warning(text));
+                        return;
+                    }
+                }
             }
-        };
-        report(Event::Warning {
-            subject: Some(step.subject.clone()),
-            text,
-        });
-        if !changes.is_empty() {
-            let now = self.run.drivers.clock.now_ms();
-            self.run
-                .store
-                .finished(&self.run.id, step, "\"left open\"", &changes, now)
-                .await?;
-            lifecycle::fold(&mut self.state, &changes);
-        }
-        Ok(())
-    }
-
-    fn ended(&mut self, id: StepId, outcome: Outcome, report: &mut Report<'_>) {
-        let Some(step) = self.run.plan.step(id) else {
-            return;
-        };
-        let title = step.step.title().to_owned();
-        match &outcome {
-            Outcome::Done { .. } => self.summary.done += 1,
-            Outcome::AlreadyDone { .. } => self.summary.already_done += 1,
-            Outcome::Failed { why } => {
-                self.summary.failed += 1;
-                self.summary
-                    .failures
-                    .push((step.subject.clone(), title.clone(), why.clone()));
-            }
-            Outcome::Blocked { .. } => self.summary.blocked += 1,
-            Outcome::NotStarted => self.summary.not_started += 1,
-        }
-        let now = self.run.drivers.clock.now_ms();
-        let elapsed = self
-            .begun
-            .get(&id)
-            .map_or(0, |begun| now.saturating_sub(*begun));
-        report(Event::StepFinished {
-            step: id.0,
-            subject: step.subject.clone(),
-            title,
-            elapsed_ms: u64::try_from(elapsed).unwrap_or(0),
-            outcome,
-        });
-    }
-
-    async fn close(self, begun: i64, report: &mut Report<'_>) -> Result<Summary, ApplyError> {
-        let now = self.run.drivers.clock.now_ms();
-        let s = &self.summary;
-        let outcome = if s.failed + s.blocked + s.not_started == 0 {
-            "done"
-        } else {
-            "incomplete"
-        };
-        self.run.store.end_run(&self.run.id, outcome, now).await?;
-        report(Event::RunFinished {
-            run: self.run.id.clone(),
-            done: s.done,
-            already_done: s.already_done,
-            failed: s.failed,
-            blocked: s.blocked,
-            not_started: s.not_started,
-            elapsed_ms: u64::try_from(now.saturating_sub(begun)).unwrap_or(0),
-        });
-        Ok(self.summary)
+        })
     }
 }
 
-/// Settles every step that an earlier run started and did not finish (design rule 7). Returns what was found, a line each.
-pub async fn settle(store: &Store, drivers: &Drivers) -> Result<Vec<String>, StoreError> {
-    let mut lines = Vec::new();
-    let state = store.recorded().await?.resources;
-    for entry in store.unfinished().await? {
-        let step = &entry.step;
-        let seen = match recover::question(&step.step) {
-            recover::Question::Power(bmc) => Some(perform::look_at_power(drivers, bmc).await),
-            recover::Question::Nothing => None,
-        };
-        let verdict = recover::verdict(&step.step, seen.as_ref());
-        let changes: Vec<StateChange> = recover::changes(step, &verdict, &state);
-        let text = verdict.to_string();
-        store
-            .settled(&entry, &text, &changes, drivers.clock.now_ms())
-            .await?;
-        lines.push(format!(
-            "{}: {} of an earlier run: {text}",
-            step.subject,
-            step.step.title()
-        ));
+fn ended_by_bug(bug: &str) -> Performed {
+    let why = format!("a bug in bmctl ended this step: {bug}; nothing is known of its effect");
+    Performed {
+        outcome: Outcome::Failed { why: why.clone() },
+        fact: None,
+        attention: Some(why),
     }
-    Ok(lines)
+}
+
+/// Milliseconds of a clock that never goes back, for what is done every so often.
+fn monotonic_ms() -> u128 {
+    static BEGUN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    BEGUN
+        .get_or_init(std::time::Instant::now)
+        .elapsed()
+        .as_millis()
 }
 
 /// The real clock.
@@ -455,80 +315,4 @@ impl crate::drivers::Clock for WallClock {
     async fn sleep(&self, time: std::time::Duration) {
         tokio::time::sleep(time).await;
     }
-}
-
-/// Drives the same engine under a simulated clock, without spawning: deterministic for one seed.
-pub async fn simulate(
-    run: &Run<'_>,
-    world: &Arc<crate::drivers::sim::World>,
-    report: &mut Report<'_>,
-) -> Result<Summary, ApplyError> {
-    let recorded = run.store.recorded().await?;
-    run.check(&recorded)?;
-    let begun = run.drivers.clock.now_ms();
-    run.begin(begun).await?;
-    report(Event::RunStarted {
-        run: run.id.clone(),
-        plan: run.plan.id.clone(),
-        steps: run.plan.steps.len(),
-    });
-    let borrowed = Borrowed::of(run.plan);
-    let mut journal = Journal {
-        run,
-        state: recorded.resources,
-        begun: BTreeMap::new(),
-        summary: Summary::default(),
-        borrowed: &borrowed,
-        ended_well: BTreeSet::new(),
-        given_back: BTreeSet::new(),
-    };
-    let mut schedule = Schedule::new(run.plan);
-    // Its tasks are polled within one poll of this function: with tokio's budget for one poll, they would wake themselves for
-    // ever once it is spent.
-    let mut executor = crate::drivers::sim::Executor::new(world.clone());
-    let mut actions = schedule.begin();
-    loop {
-        for action in std::mem::take(&mut actions) {
-            match action {
-                Action::Start(id) => {
-                    let Some(step) = run.plan.step(id) else {
-                        continue;
-                    };
-                    journal.started(step, report).await?;
-                    let (step, drivers) = (step.clone(), run.drivers.clone());
-                    let returns = borrowed.by(&step).cloned();
-                    executor.add(Box::pin(tokio::task::unconstrained(async move {
-                        let done =
-                            perform::perform(&step, returns.as_ref(), &drivers, &|_, _, _| {})
-                                .await;
-                        (step.id, done)
-                    })));
-                }
-                Action::End(id, outcome) => journal.ended(id, outcome, report),
-            }
-        }
-        if schedule.is_over() {
-            break;
-        }
-        // Nothing runs and nothing is over: a bug in the schedule, not a state to wait in.
-        let Some((id, done)) = executor.run_to_next() else {
-            break;
-        };
-        let good = done.outcome.is_good();
-        journal
-            .finished(id, done.outcome, done.fact, done.attention, report)
-            .await?;
-        actions = schedule.finished(id, good);
-    }
-    let mut returning = crate::drivers::sim::Executor::new(world.clone());
-    for loan in borrowed.left_open(&journal.ended_well, &journal.given_back) {
-        let (start, returns, drivers) = (loan.start, loan.returns.clone(), run.drivers.clone());
-        returning.add(Box::pin(tokio::task::unconstrained(async move {
-            (start, perform::give_back(&returns, &drivers).await.err())
-        })));
-    }
-    while let Some((start, trouble)) = returning.run_to_next() {
-        journal.returned(start, trouble, report).await?;
-    }
-    journal.close(begun, report).await
 }

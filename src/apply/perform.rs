@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::lifecycle::{Fact, Returns};
+use super::lifecycle::Fact;
+use super::loans::Returns;
+use super::machine::Performed;
 use crate::drivers::{
     DiskJob, Done, DriverError, Drivers, FoundDisk, Preparation, Progress, Stop, Trouble,
     choose_disk, describe_disk,
@@ -16,15 +18,6 @@ use crate::proto::disk;
 use crate::secret::Secret;
 use crate::store::BootEntry;
 use crate::units::TableId;
-
-/// What became of a step.
-#[derive(Debug)]
-pub struct Performed {
-    pub outcome: Outcome,
-    pub fact: Option<Fact>,
-    /// Something borrowed could not be given back: a person has to look.
-    pub attention: Option<String>,
-}
 
 /// How often a BMC is asked whether the power has changed: often enough for a fast one, seldom enough for a slow one.
 const POWER_POLL: Duration = Duration::from_millis(500);
@@ -243,7 +236,7 @@ pub async fn look_at_power(drivers: &Drivers, bmc: &Bmc) -> PowerSeen {
 /// Look, and only when the node is off, send the command and look until it is on.
 async fn power_on(bmc: &Bmc, drivers: &Drivers) -> Ended {
     let password = drivers.ledger.bmc_password(&bmc.node).await?;
-    if known(bmc, drivers, &password).await? == PowerSeen::On {
+    if is_surely(bmc, drivers, &password, &PowerSeen::On).await? {
         return already("on");
     }
     switch(bmc, drivers, &password, Switch::On).await?;
@@ -258,7 +251,7 @@ async fn power_off(
     drivers: &Drivers,
 ) -> Ended {
     let password = drivers.ledger.bmc_password(&bmc.node).await?;
-    if known(bmc, drivers, &password).await? == PowerSeen::Off {
+    if is_surely(bmc, drivers, &password, &PowerSeen::Off).await? {
         return already("off");
     }
     if planned == Some(&PowerSeen::Off) {
@@ -320,10 +313,25 @@ async fn switch(bmc: &Bmc, drivers: &Drivers, password: &Secret, to: Switch) -> 
 async fn reach(bmc: &Bmc, drivers: &Drivers, password: &Secret, wanted: &PowerSeen) {
     loop {
         drivers.clock.sleep(POWER_POLL).await;
-        if known(bmc, drivers, password).await.as_ref() == Ok(wanted) {
+        if is_surely(bmc, drivers, password, wanted).await == Ok(true) {
             return;
         }
     }
+}
+
+/// Two looks that agree: boards have been seen to say what was, or what will be, while the relay moves, and nobody looks again
+/// at a node that is said to be off already.
+async fn is_surely(
+    bmc: &Bmc,
+    drivers: &Drivers,
+    password: &Secret,
+    wanted: &PowerSeen,
+) -> Done<bool> {
+    if known(bmc, drivers, password).await? != *wanted {
+        return Ok(false);
+    }
+    drivers.clock.sleep(POWER_POLL).await;
+    Ok(known(bmc, drivers, password).await? == *wanted)
 }
 
 fn already(detail: &str) -> Ended {

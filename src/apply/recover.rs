@@ -111,20 +111,7 @@ pub fn changes(
     match verdict {
         Verdict::Done => lifecycle::effects(&step.step, None, state),
         Verdict::NotDone(_) | Verdict::DoOver(_) | Verdict::Unknown(_) => {
-            give_back_claim(&step.step, state).into_iter().collect()
+            lifecycle::after_failure(&step.step, state)
         }
     }
-}
-
-/// A claim is in the store before its step's end is. Without a record that goes with it, it would hold the node for an instance
-/// that the next plan may put elsewhere, or not know at all.
-fn give_back_claim(step: &Step, state: &BTreeMap<Addr, Resource>) -> Option<StateChange> {
-    let Step::Claim { instance, node, .. } = step else {
-        return None;
-    };
-    let record = state.get(instance).and_then(Resource::as_instance);
-    (record.map(|r| &r.node) != Some(node)).then(|| StateChange::Unclaim {
-        node: node.clone(),
-        instance: instance.clone(),
-    })
 }

@@ -75,28 +75,8 @@ impl<'p> Schedule<'p> {
                 followers[before.0 as usize].push(at);
                 waits[at] += 1;
             }
-            match &step.step {
-                Step::BootDeploy { node, target, .. }
-                | Step::BootInstance { node, target, .. }
-                | Step::RemoveBoot { node, target } => {
-                    site_of.insert(node, &target.site);
-                }
-                Step::Record { .. }
-                | Step::Forget { .. }
-                | Step::Move { .. }
-                | Step::Claim { .. }
-                | Step::CheckImage { .. }
-                | Step::PowerOff { .. }
-                | Step::SetBootDevice { .. }
-                | Step::PowerOn { .. }
-                | Step::AwaitRamdisk { .. }
-                | Step::CheckDisk { .. }
-                | Step::WriteDisk(_)
-                | Step::EraseDisk { .. }
-                | Step::Reboot { .. }
-                | Step::AwaitPhoneHome { .. }
-                | Step::Finish { .. }
-                | Step::Release { .. } => {}
+            if let Some((node, target)) = step.step.nature().boot {
+                site_of.insert(node, &target.site);
             }
         }
         let mut rank = vec![1; count];
@@ -172,6 +152,12 @@ impl<'p> Schedule<'p> {
         out
     }
 
+    /// A step that was to be started and was not: it has no end but this.
+    pub fn unstart(&mut self, id: StepId) -> Option<Action> {
+        let at = id.0 as usize;
+        (self.status.get(at) == Some(&Status::Running)).then(|| self.never(at, Outcome::NotStarted))
+    }
+
     /// A failure blocks what depends on it and nothing else (design rule 9).
     fn block_followers(&mut self, failed: usize, out: &mut Vec<Action>) {
         let step = &self.plan.steps[failed];
@@ -223,7 +209,7 @@ impl<'p> Schedule<'p> {
         let Some(node) = &step.node else {
             return Permit::Taken;
         };
-        let resource = match step.step.lane() {
+        let resource = match step.step.nature().lane {
             Lane::Free => return Permit::Taken,
             Lane::Write => Resource::Write,
             Lane::Boot if self.booting.contains(node) => return Permit::Taken,
@@ -250,7 +236,7 @@ impl<'p> Schedule<'p> {
         let step = &self.plan.steps[at];
         let Some(node) = &step.node else { return };
         let site = self.site_of.get(node).copied();
-        let resource = match step.step.lane() {
+        let resource = match step.step.nature().lane {
             Lane::Free => return,
             Lane::Write => Resource::Write,
             Lane::Boot => {

@@ -10,12 +10,16 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::context::{self, PlanArgs, Session};
+use super::guards::Stage;
 use super::out::Out;
 use super::report::{Reporter, Style};
-use super::{CommandResult, Exit, Failure, Global, lock, plan as plan_command};
+use super::{CommandResult, Exit, Failure, Global, guards, lock, plan as plan_command, verify};
+use crate::apply::machine::BATCH_NOTES_MAX;
+use crate::apply::outlet::Outlet;
 use crate::apply::{self, ApplyError, Request, Run, Summary};
 use crate::ids::Addr;
 use crate::model::{Recorded, Resource};
+use crate::plan::reads::stale_in_configuration;
 use crate::plan::render::{Steps, View, render};
 use crate::plan::{Intent, Plan, Step};
 use crate::serve::{self, Probe, ServeError, Services, SiteSpec};
@@ -25,6 +29,9 @@ pub struct Args {
     /// A saved plan; without it, plan now and ask
     #[arg(value_name = "PLAN")]
     file: Option<PathBuf>,
+    /// Only take note in state of what is found of the machines
+    #[arg(long, conflicts_with = "file")]
+    refresh_only: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -39,6 +46,9 @@ pub struct DestroyArgs {
 struct Common {
     #[command(flatten)]
     plan: PlanArgs,
+    /// Show every change by itself, however many are alike
+    #[arg(long)]
+    expand: bool,
     /// Do not ask
     #[arg(long)]
     auto_approve: bool,
@@ -51,7 +61,11 @@ struct Common {
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    carry_out(global, args.common, args.file, Intent::Apply, out).await
+    let intent = match args.refresh_only {
+        true => Intent::Refresh,
+        false => Intent::Apply,
+    };
+    carry_out(global, args.common, args.file, intent, out).await
 }
 
 pub async fn destroy(global: &Global, args: DestroyArgs, out: &Out) -> CommandResult {
@@ -67,8 +81,11 @@ async fn carry_out(
 ) -> CommandResult {
     let configured = context::configure(global, &args.plan.config, out)?;
     let saved = file.as_deref().map(plan_command::load).transpose()?;
+    let trusted = &configured.loaded.settings.trusted_keys;
+    verify::signature(trusted, saved.as_ref().map(|(_, signer)| signer.as_ref()))?;
+    let saved = saved.map(|(plan, _)| plan);
     let (session, lease) =
-        Session::open_alone(configured, args.plan.sim.as_ref(), args.lock_timeout, out).await?;
+        Session::open_alone(configured, &args.plan, args.lock_timeout, out).await?;
     let ended = tokio::select! {
         ended = under_lease(&session, args, saved, intent, out) => ended,
         lost = lease.lost() => return Err(lost.into()),
@@ -99,7 +116,13 @@ async fn under_lease(
         out.note(&format!("recovery: {line}"));
     }
     let plan = match saved {
-        Some(plan) => plan,
+        Some(mut plan) => {
+            // Its id names it in journal and reports, and was checked with its seal.
+            let id = plan.id.clone();
+            session.judge(&mut plan, out).await?;
+            plan.id = id;
+            plan
+        }
         None => session.plan(intent, args.plan.refresh, out).await?,
     };
     plan_command::check(&plan)?;
@@ -109,18 +132,20 @@ async fn under_lease(
             View {
                 color: out.color(),
                 steps: Steps::Shown,
+                alike: plan_command::alike(args.expand),
             },
         ));
     }
     if plan.is_empty() {
         return Ok(Exit::Done);
     }
+    guards::enforce(&plan, &args.plan.guards, Stage::Apply)?;
     let approved = args.auto_approve || from_file || args.plan.sim.is_some();
     if !approved && !confirm(intent, out)? {
         return Ok(Exit::Declined);
     }
     check_configuration(session, &plan, from_file)?;
-    session.seal().await?;
+    session.seal(&plan).await?;
     let style = if args.json {
         Style::Json
     } else {
@@ -147,18 +172,22 @@ async fn under_lease(
     })
 }
 
-/// A saved plan names where credentials come from; the configuration that has them must be the one it was made from.
+/// A saved plan names where credentials come from; what the configuration says of the resources it touches must be what it was
+/// made from.
 fn check_configuration(session: &Session, plan: &Plan, saved: bool) -> Result<(), Failure> {
-    if !saved || plan.intent == Intent::Destroy {
+    if !saved {
         return Ok(());
     }
-    let found = crate::plan::make::fingerprint(session.configured.fleet());
-    if found == plan.made_from.configuration {
+    let stale = stale_in_configuration(plan, session.configured.fleet());
+    if stale.is_empty() {
         return Ok(());
     }
+    let lines = apply::lines(&stale);
     Err(Failure::new(
         Exit::Stale,
-        "the configuration is not the one the plan was made from (expected its fingerprint to be the same); plan again",
+        format!(
+            "nothing was done: the configuration is not what the plan was made from; plan again{lines}"
+        ),
     ))
 }
 
@@ -172,6 +201,7 @@ fn confirm(intent: Intent, out: &Out) -> Result<bool, Failure> {
     let what = match intent {
         Intent::Apply => "carry this out",
         Intent::Destroy => "destroy all of this",
+        Intent::Refresh => "take note of this",
     };
     out.print(&format!(
         "\nShall bmctl {what}? Only `yes` is taken as yes: "
@@ -198,10 +228,13 @@ async fn execute(
         plan,
         store: &session.store,
         drivers: session.drivers.clone(),
+        notes_max: BATCH_NOTES_MAX,
     };
-    let mut report = |event| reporter.event(&event);
+    let shown = reporter.clone();
+    let outlet = Outlet::new(move |event| shown.event(&event));
+    let mut report = |event| outlet.push(event);
     if let Some(world) = &session.world {
-        world.learn(plan);
+        world.learn(plan)?;
         let summary = apply::simulate(&run, world, &mut report)
             .await
             .map_err(stale)?;
@@ -218,7 +251,7 @@ async fn execute(
         if tokio::signal::ctrl_c().await.is_ok() {
             seen.store(true, std::sync::atomic::Ordering::Relaxed);
             notes.note("\nInterrupted: running steps go to their end, none is started. Once more to abort.");
-            let _ = sender.send(Request::Stop).await;
+            let _ = sender.send(Request::Abort).await;
             let _ = tokio::signal::ctrl_c().await;
         } else {
             std::future::pending::<()>().await;
@@ -246,7 +279,9 @@ async fn execute(
 
 fn stale(error: ApplyError) -> Failure {
     let exit = match error {
-        ApplyError::Stale { .. } | ApplyError::OtherState { .. } => Exit::Stale,
+        ApplyError::Stale(_) | ApplyError::OldState { .. } | ApplyError::OtherState { .. } => {
+            Exit::Stale
+        }
         ApplyError::Store(_) | ApplyError::Audit(_) => Exit::Error,
     };
     Failure::new(exit, error.to_string())

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::out::Out;
 use super::sources::FsSources;
-use super::{Exit, Failure, Global, facts, key, lock, look};
+use super::{Exit, Failure, Global, facts, guards, key, lock, look};
 use crate::apply::WallClock;
 use crate::apply::lifecycle::password_secret;
 use crate::config::{self, Loaded, StateBackend, VariableInput, VariableOrigin};
@@ -19,7 +19,7 @@ use crate::drivers::sim::{self, Faults, World};
 use crate::drivers::{Clock, Drivers, disk, power};
 use crate::ids::Addr;
 use crate::model::{Fleet, ImageFacts, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
-use crate::plan::{self, Bmc, Intent, Plan, PlanInput};
+use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection};
 use crate::secret::{Key32, Secret};
 use crate::store::{HighWater, Lease, Sealer, Store};
 
@@ -42,6 +42,10 @@ pub struct PlanArgs {
     /// Do not look at the machines
     #[arg(long = "refresh", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, hide_default_value = true)]
     pub refresh: bool,
+    #[command(flatten)]
+    pub select: super::select::SelectArgs,
+    #[command(flatten)]
+    pub guards: guards::GuardArgs,
     /// Simulate: no machine is touched, state is kept apart under .bmctl/sim (such as seed=7,loss=0.05)
     #[arg(long, value_name = "FAULTS")]
     pub sim: Option<Faults>,
@@ -127,6 +131,7 @@ pub struct Session {
     pub state_dir: PathBuf,
     pub drivers: Drivers,
     pub world: Option<Arc<World>>,
+    pub selection: Selection,
 }
 
 /// The directory of the state, or of what goes with a state that is elsewhere; a simulation has its own.
@@ -170,26 +175,30 @@ fn make_private(dir: &Path) -> Result<(), Failure> {
 }
 
 impl Session {
-    pub async fn open(configured: Configured, faults: Option<&Faults>) -> Result<Session, Failure> {
+    pub async fn open(configured: Configured, args: &PlanArgs) -> Result<Session, Failure> {
+        let selection = args.select.selection()?;
+        let faults = args.sim.as_ref();
         let backend = &configured.loaded.settings.state;
         let (store, state_dir) =
             open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
-        Session::with(configured, store, state_dir, faults).await
+        Session::with(configured, store, state_dir, faults, selection).await
     }
 
     /// With the right to apply: every write of the session is refused once another has it.
     pub async fn open_alone(
         configured: Configured,
-        faults: Option<&Faults>,
+        args: &PlanArgs,
         wait: Duration,
         out: &Out,
     ) -> Result<(Session, Lease), Failure> {
+        let selection = args.select.selection()?;
+        let faults = args.sim.as_ref();
         let backend = &configured.loaded.settings.state;
         let (store, state_dir) =
             open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
         let lease = lock::acquire(&store, &configured.root, wait, out).await?;
         let store = store.fenced(&lease).patient(lock::teller(*out));
-        let session = Session::with(configured, store, state_dir, faults).await?;
+        let session = Session::with(configured, store, state_dir, faults, selection).await?;
         Ok((session, lease))
     }
 
@@ -198,10 +207,11 @@ impl Session {
         store: Store,
         state_dir: PathBuf,
         faults: Option<&Faults>,
+        selection: Selection,
     ) -> Result<Session, Failure> {
         let (drivers, world) = match faults {
             Some(faults) => {
-                let world = World::new(faults.clone(), 0);
+                let world = World::open(faults.clone(), &state_dir.join("metal"))?;
                 (sim::drivers(&world), Some(world))
             }
             None => (real_drivers(&store, &configured.root).await?, None),
@@ -212,6 +222,7 @@ impl Session {
             state_dir,
             drivers,
             world,
+            selection,
         })
     }
 
@@ -221,17 +232,30 @@ impl Session {
         let fleet = self.configured.fleet();
         let facts = match intent {
             Intent::Apply => facts::gather(&self.configured.root, &self.state_dir, fleet)?,
-            Intent::Destroy => BTreeMap::new(),
+            Intent::Destroy | Intent::Refresh => BTreeMap::new(),
         };
         let blind = self.make(&recorded, &Observed::default(), &facts, intent, out)?;
-        if !refresh || self.world.is_some() {
-            return Ok(blind);
-        }
-        let observed = self.look(&recorded, &blind).await?;
-        if observed.power.is_empty() {
-            return Ok(blind);
-        }
-        self.make(&recorded, &observed, &facts, intent, out)
+        let observed = match refresh && self.world.is_none() {
+            true => self.look(&recorded, &blind).await?,
+            false => Observed::default(),
+        };
+        let mut plan = match observed.power.is_empty() {
+            true => blind,
+            false => self.make(&recorded, &observed, &facts, intent, out)?,
+        };
+        guards::judge(self, &mut plan, &recorded, &observed, out);
+        Ok(plan)
+    }
+
+    /// What the policies say of a plan from a file, whose own findings may be of another day.
+    pub async fn judge(&self, plan: &mut Plan, out: &Out) -> Result<(), Failure> {
+        let recorded = self.store.recorded().await?;
+        let observed = Observed {
+            power: plan.reads.power.clone(),
+            ..Observed::default()
+        };
+        guards::judge(self, plan, &recorded, &observed, out);
+        Ok(())
     }
 
     fn make(
@@ -248,6 +272,7 @@ impl Session {
             observed,
             facts,
             intent,
+            selection: &self.selection,
         };
         plan::make(&input).map_err(|diagnostics| {
             out.diagnostics(&diagnostics, &self.configured.loaded.sources);
@@ -307,10 +332,10 @@ impl Session {
     }
 
     /// Credentials and user data of the configuration go into the store, sealed, before the first step.
-    pub async fn seal(&self) -> Result<(), Failure> {
+    pub async fn seal(&self, plan: &Plan) -> Result<(), Failure> {
         let fleet = self.configured.fleet();
         let mut secrets: Vec<(String, Secret)> = Vec::new();
-        for (addr, node) in &fleet.nodes {
+        for (addr, node) in fleet.nodes.iter().filter(|(addr, _)| plan.is_about(addr)) {
             secrets.push((password_secret(addr), node.power.password().text.clone()));
         }
         let ignored = self.ignored_user_data().await?;
@@ -318,7 +343,7 @@ impl Session {
             if let Some(data) = instance
                 .user_data
                 .as_ref()
-                .filter(|_| !ignored.contains(addr))
+                .filter(|_| plan.is_about(addr) && !ignored.contains(addr))
             {
                 secrets.push((
                     crate::apply::lifecycle::user_data_secret(addr),
@@ -370,4 +395,13 @@ async fn real_drivers(store: &Store, root: &Path) -> Result<Drivers, Failure> {
         }),
         clock,
     })
+}
+
+/// This process, as another user needs to find it.
+pub fn whoami() -> String {
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    format!("process {} on {host}", std::process::id())
 }

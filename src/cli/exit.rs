@@ -19,6 +19,8 @@ pub enum Exit {
     Stale,
     /// The user said no.
     Declined,
+    /// A guard, a policy or a missing signature forbids it.
+    Refused,
     /// The arguments are wrong.
     Usage,
     /// Stopped by Ctrl-C.
@@ -26,7 +28,7 @@ pub enum Exit {
 }
 
 pub const HELP: &str = "Exit codes: 0 done or nothing to do; 1 error; 2 changes (--detailed-exitcode, fmt --check); 3 apply ended with failures;
-4 another apply holds the state; 5 the plan is stale; 6 not confirmed; 64 wrong usage; 130 interrupted.
+4 another apply holds the state; 5 the plan is stale; 6 not confirmed; 7 refused by a guard or policy; 64 wrong usage; 130 interrupted.
 
 Environment: BMCTL_KEY the sealing key; BMCTL_VAR_name a variable; BMCTL_LOG=debug what happens inside; NO_COLOR.";
 
@@ -40,6 +42,7 @@ impl From<Exit> for ExitCode {
             Exit::Locked => 4,
             Exit::Stale => 5,
             Exit::Declined => 6,
+            Exit::Refused => 7,
             Exit::Usage => 64,
             Exit::Interrupted => 130,
         })

@@ -62,7 +62,7 @@ async fn picture(global: &Global, args: &Args, out: &Out) -> Result<Picture, Fai
         false => Instances::Together,
     };
     if let Some(path) = &args.file {
-        let plan = plan_command::load(path)?;
+        let plan = plan_command::load(path)?.0;
         return Ok(match args.boxes {
             Boxes::Resources => draw::changes(&plan, None, instances),
             Boxes::Steps => draw::steps(&plan),
@@ -76,7 +76,7 @@ async fn picture(global: &Global, args: &Args, out: &Out) -> Result<Picture, Fai
     if args.all {
         return Ok(draw::configuration(configured.fleet(), instances));
     }
-    let session = Session::open(configured, args.plan.sim.as_ref()).await?;
+    let session = Session::open(configured, &args.plan).await?;
     let plan = session.plan(Intent::Apply, args.plan.refresh, out).await?;
     Ok(match args.boxes {
         Boxes::Resources => draw::changes(&plan, Some(session.configured.fleet()), instances),

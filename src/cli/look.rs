@@ -1,6 +1,5 @@
 //! Looking at the metal before planning: power of the nodes a plan would touch, in parallel, bounded in time.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::drivers::PowerLook;
-use crate::ids::Addr;
-use crate::model::{Observed, PowerSeen};
+use crate::model::{BootSeen, Observed, PowerSeen};
 use crate::plan::Bmc;
 use crate::secret::Secret;
 
@@ -32,14 +30,30 @@ pub async fn look(power: Arc<dyn PowerLook>, nodes: Vec<(Bmc, Secret)>) -> Obser
                 Ok(Err(error)) => PowerSeen::Unknown(error.message),
                 Err(_) => PowerSeen::Unknown(format!("no answer within {} s", LIMIT.as_secs())),
             };
-            (bmc.node, seen)
+            // Who has not answered is not asked twice.
+            let boot = match &seen {
+                PowerSeen::Unknown(_) => None,
+                PowerSeen::On | PowerSeen::Off => Some(boot(power.as_ref(), &bmc, &password).await),
+            };
+            (bmc.node, seen, boot)
         });
     }
-    let mut power: BTreeMap<Addr, PowerSeen> = BTreeMap::new();
+    let mut observed = Observed::default();
     while let Some(done) = tasks.join_next().await {
-        if let Ok((node, seen)) = done {
-            power.insert(node, seen);
+        if let Ok((node, seen, boot)) = done {
+            if let Some(boot) = boot {
+                observed.boot.insert(node.clone(), boot);
+            }
+            observed.power.insert(node, seen);
         }
     }
-    Observed { power }
+    observed
+}
+
+async fn boot(power: &dyn PowerLook, bmc: &Bmc, password: &Secret) -> BootSeen {
+    match tokio::time::timeout(LIMIT, power.boot_device(bmc, password)).await {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(error)) => BootSeen::Unknown(error.message),
+        Err(_) => BootSeen::Unknown(format!("no answer within {} s", LIMIT.as_secs())),
+    }
 }

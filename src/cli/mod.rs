@@ -13,9 +13,11 @@ mod explain;
 mod facts;
 mod fmt;
 mod graph;
+mod guards;
 mod image;
 mod init;
 mod key;
+mod keygen;
 mod lock;
 mod look;
 mod lsp;
@@ -26,18 +28,22 @@ mod power;
 mod rack;
 mod ramdisk;
 mod report;
+mod run;
 mod schema;
+mod select;
 mod serve;
 mod show;
 mod sources;
 mod state;
 mod validate;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::apply::Request;
 pub use exit::Exit;
 use out::Out;
 
@@ -81,8 +87,16 @@ enum Command {
     Plan(plan::Args),
     /// Carry out a plan
     Apply(apply::Args),
+    Verify(verify::Args),
+    Keygen(keygen::Args),
     /// Take down everything that state records
     Destroy(apply::DestroyArgs),
+    /// Let what runs of an apply go to its end, and start nothing until resume
+    Pause(run::Args),
+    /// Let a paused run go on
+    Resume(run::Args),
+    /// End a run as Ctrl-C would: what runs goes to its end, nothing else is started
+    Abort(run::Args),
     /// Show the recorded fleet, or a plan file
     Show(show::Args),
     /// Fetch modules from repositories, and lock them and the images
@@ -167,7 +181,12 @@ async fn run(cli: Cli, out: &Out) -> Exit {
     let result = match cli.command {
         Command::Plan(args) => plan::run(global, args, out).await,
         Command::Apply(args) => apply::run(global, args, out).await,
+        Command::Verify(args) => verify::run(global, args, out).await,
+        Command::Keygen(args) => keygen::run(&args, out),
         Command::Destroy(args) => apply::destroy(global, args, out).await,
+        Command::Pause(args) => run::ask(global, args, Request::Pause, out).await,
+        Command::Resume(args) => run::ask(global, args, Request::Resume, out).await,
+        Command::Abort(args) => run::ask(global, args, Request::Abort, out).await,
         Command::Show(args) => show::run(global, args, out).await,
         Command::Init(args) => init::run(global, &args, out),
         Command::Validate(args) => validate::run(global, args, out),

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::context::{self, PlanArgs, Session};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global};
-use crate::plan::render::{Steps, View, render};
+use super::{CommandResult, Exit, Failure, Global, guards, keygen};
+use crate::plan::render::{Alike, Steps, View, render};
 use crate::plan::{Intent, Plan, audit, planfile};
+use crate::signing::{PrivateKey, PublicKey};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -17,6 +18,9 @@ pub struct Args {
     /// Write the plan to FILE, for `bmctl apply FILE` and `bmctl show FILE`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Sign the file with the private key in KEY (made by `bmctl keygen KEY`)
+    #[arg(long, value_name = "KEY", requires = "out")]
+    sign: Option<PathBuf>,
     /// Exit with 2 when there are changes
     #[arg(long)]
     detailed_exitcode: bool,
@@ -26,6 +30,12 @@ pub struct Args {
     /// Plan to take down everything that state records
     #[arg(long)]
     destroy: bool,
+    /// Plan only to take note in state of what is found of the machines
+    #[arg(long, conflicts_with = "destroy")]
+    refresh_only: bool,
+    /// Show every change by itself, however many are alike
+    #[arg(long)]
+    expand: bool,
     /// Leave the steps out
     #[arg(long)]
     no_steps: bool,
@@ -33,19 +43,20 @@ pub struct Args {
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let configured = context::configure(global, &args.plan.config, out)?;
-    let session = Session::open(configured, args.plan.sim.as_ref()).await?;
-    let intent = if args.destroy {
-        Intent::Destroy
-    } else {
-        Intent::Apply
+    let session = Session::open(configured, &args.plan).await?;
+    let intent = match (args.destroy, args.refresh_only) {
+        (true, _) => Intent::Destroy,
+        (false, true) => Intent::Refresh,
+        (false, false) => Intent::Apply,
     };
     let plan = session.plan(intent, args.plan.refresh, out).await?;
     check(&plan)?;
     if let Some(path) = &args.out {
-        save(&plan, path)?;
+        let key = args.sign.as_deref().map(keygen::private_key).transpose()?;
+        save(&plan, path, key.as_ref())?;
     }
     if args.json {
-        out.print(&String::from_utf8_lossy(&planfile::write(&plan)?));
+        out.print(&String::from_utf8_lossy(&planfile::json(&plan)?));
     } else {
         let steps = if args.no_steps {
             Steps::Hidden
@@ -57,6 +68,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             View {
                 color: out.color(),
                 steps,
+                alike: alike(args.expand),
             },
         ));
         if let Some(path) = &args.out {
@@ -67,10 +79,18 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             ));
         }
     }
+    guards::enforce(&plan, &args.plan.guards, guards::Stage::Plan)?;
     Ok(match (args.detailed_exitcode, plan.is_empty()) {
         (true, false) => Exit::Changes,
         _ => Exit::Done,
     })
+}
+
+pub fn alike(expand: bool) -> Alike {
+    match expand {
+        true => Alike::Apart,
+        false => Alike::Together,
+    }
 }
 
 /// The second opinion: a plan that breaks a rule is a bug, and is not shown as if it were good.
@@ -89,9 +109,9 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
 }
 
 /// Whole or not at all, readable by its owner: it says which machines lose what.
-fn save(plan: &Plan, path: &Path) -> Result<(), Failure> {
+fn save(plan: &Plan, path: &Path, key: Option<&PrivateKey>) -> Result<(), Failure> {
     let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
-    let bytes = planfile::write(plan)?;
+    let bytes = planfile::write(plan, key)?;
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -104,8 +124,8 @@ fn save(plan: &Plan, path: &Path) -> Result<(), Failure> {
         .map_err(trouble)
 }
 
-/// Reads a plan file, bounded.
-pub fn load(path: &Path) -> Result<Plan, Failure> {
+/// Reads a plan file, bounded; and who signed it, if somebody did.
+pub fn load(path: &Path) -> Result<(Plan, Option<PublicKey>), Failure> {
     let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
     let size = std::fs::metadata(path).map_err(trouble)?.len();
     if size > planfile::BYTES_MAX {

@@ -37,7 +37,7 @@ enum Verb {
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let configured = context::configure(global, &args.config, out)?;
-    let session = Session::open(configured, None).await?;
+    let session = Session::open(configured, &context::PlanArgs::default()).await?;
     let fleet = session.configured.fleet();
     let chosen: Vec<&Addr> = if args.nodes.is_empty() && args.verb == Verb::Status {
         fleet.nodes.keys().collect()

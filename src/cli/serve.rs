@@ -21,7 +21,7 @@ pub struct Args {
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let configured = context::configure(global, &args.config, out)?;
-    let session = Session::open(configured, None).await?;
+    let session = Session::open(configured, &context::PlanArgs::default()).await?;
     let recorded = session.store.recorded().await?;
     let sites: Vec<Addr> = if args.sites.is_empty() {
         session.configured.fleet().sites.keys().cloned().collect()

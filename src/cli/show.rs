@@ -18,6 +18,9 @@ pub struct Args {
     file: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
+    /// Show every change of a plan by itself, however many are alike
+    #[arg(long)]
+    expand: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -25,17 +28,22 @@ pub struct Args {
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     if let Some(path) = &args.file {
-        let plan = plan_command::load(path)?;
+        let (plan, signer) = plan_command::load(path)?;
         if args.json {
-            out.print(&String::from_utf8_lossy(&planfile::write(&plan)?));
+            out.print(&String::from_utf8_lossy(&planfile::json(&plan)?));
         } else {
             out.print(&render(
                 &plan,
                 View {
                     color: out.color(),
                     steps: Steps::Shown,
+                    alike: plan_command::alike(args.expand),
                 },
             ));
+            match signer {
+                Some(key) => out.note(&format!("Signed by {key}.")),
+                None => out.note("Not signed."),
+            }
         }
         return Ok(Exit::Done);
     }

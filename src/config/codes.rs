@@ -73,6 +73,10 @@ pub const CONDITION: &str = "E0316";
 pub const MOVES: &str = "E0317";
 /// An attribute of `lifecycle` that cannot be followed.
 pub const LIFECYCLE: &str = "E0318";
+/// A `policy` block that makes no sense.
+pub const POLICY: &str = "E0319";
+/// A policy that a plan does not meet.
+pub const POLICY_BROKEN: &str = "E0618";
 
 // E04xx: a reference leads nowhere
 /// A name that is not declared.

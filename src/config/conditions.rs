@@ -23,6 +23,11 @@ impl Condition<'_> {
     /// Reports the condition's message when it does not hold, and any mistake in it.
     pub fn check(&self, block: &Block, scope: &Scope<'_>, report: &Report) {
         unknown(block, report);
+        self.holds(block, scope, report);
+    }
+
+    /// The same of a block that has other attributes too.
+    pub fn holds(&self, block: &Block, scope: &Scope<'_>, report: &Report) {
         let (Some(condition), Some(message)) = (
             block.body.attribute("condition"),
             block.body.attribute("error_message"),

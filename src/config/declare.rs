@@ -25,14 +25,16 @@ pub struct Declarations {
     pub outputs: BTreeMap<Arc<str>, Block>,
     pub modules: BTreeMap<Arc<str>, Block>,
     pub checks: BTreeMap<Arc<str>, Block>,
+    pub policies: BTreeMap<Arc<str>, Block>,
     pub moved: Vec<Block>,
     pub removed: Vec<Block>,
     pub imports: Vec<Block>,
     pub resources: BTreeMap<(Kind, Arc<str>), Resource>,
 }
 
-const OTHERS: [&str; 9] = [
-    "bmctl", "variable", "locals", "output", "module", "check", "moved", "removed", "import",
+const OTHERS: [&str; 10] = [
+    "bmctl", "variable", "locals", "output", "module", "check", "policy", "moved", "removed",
+    "import",
 ];
 
 /// What a `module` block says about itself, and not to the module.
@@ -81,7 +83,7 @@ impl Declarations {
                     self.locals(block, report);
                 }
             }
-            "variable" | "output" | "module" | "check" => self.named(block, report),
+            "variable" | "output" | "module" | "check" | "policy" => self.named(block, report),
             "moved" | "removed" | "import" => {
                 if labels_fit(&block, 0, report) {
                     match kind.as_ref() {
@@ -107,6 +109,7 @@ impl Declarations {
             "variable" => &mut self.variables,
             "output" => &mut self.outputs,
             "module" => &mut self.modules,
+            "policy" => &mut self.policies,
             _ => &mut self.checks,
         };
         if let Some(first) = all.get(name.as_str()) {

@@ -12,6 +12,7 @@ use super::modules::{Lock, ModuleId, Tree};
 use super::moves;
 use super::order::{Item, Unit, order};
 use super::outputs;
+use super::policies;
 use super::report::{Around, Report};
 use super::resources::{self, Sink};
 use super::settings::{self, Settings};
@@ -204,6 +205,7 @@ impl Evaluation<'_> {
                 moves::read(declared, &scope, self.report, fleet);
                 if id != ModuleId::ROOT {
                     settings::of_called(&declared.settings, &scope, self.report);
+                    policies::of_called(&declared.policies, self.report);
                 }
             }
         }

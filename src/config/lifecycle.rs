@@ -13,7 +13,7 @@ use super::syntax::ast::{Attribute, Block, Expr, ExprKind, StepKind};
 use super::value::{Data, Entries, Value};
 use crate::diag::{Diagnostic, Severity, Span};
 use crate::ids::{Addr, Kind};
-use crate::model::{Ignore, Lifecycle, Trigger};
+use crate::model::{Fleet, Ignore, Lifecycle, Trigger, UserDataChange};
 
 /// The rules of one resource.
 #[derive(Default)]
@@ -280,5 +280,23 @@ fn unknown(name: &str, span: Span) -> Diagnostic {
     match did_you_mean(name, known) {
         Some(help) => d.help(help),
         None => d.help("prevent_destroy, ignore_changes, replace_triggered_by, precondition and postcondition are"),
+    }
+}
+/// `on_user_data_change = "ignore"` is `ignore_changes` of one attribute.
+pub fn keep_user_data(addr: &Addr, fleet: &mut Fleet) {
+    let instance = fleet.instances.get(addr);
+    if !instance.is_some_and(|i| i.on_user_data_change == UserDataChange::Ignore) {
+        return;
+    }
+    match &mut fleet
+        .lifecycle
+        .entry(addr.clone())
+        .or_default()
+        .ignore_changes
+    {
+        Ignore::All => {}
+        Ignore::These(names) => {
+            names.insert("user_data".to_owned());
+        }
     }
 }

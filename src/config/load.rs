@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::codes;
 use super::declare::Declarations;
-use super::eval::{BUDGET, World};
+use super::eval::{BUDGET, Scope, World};
 use super::evaluate::Evaluation;
 use super::files::Files;
 use super::modules::{GitSource, Lock, Tree};
+use super::policies::Policies;
 use super::report::Report;
 use super::settings::Settings;
 use super::sources::Sources;
@@ -22,6 +23,7 @@ use crate::model::Fleet;
 pub struct Loaded {
     pub fleet: Fleet,
     pub settings: Settings,
+    pub policies: Policies,
     pub sources: SourceMap,
     pub diagnostics: Diagnostics,
     pub lock: Lock,
@@ -47,6 +49,7 @@ pub(super) fn load_within(
         world,
         fleet,
         settings,
+        policies,
         diagnostics,
         lock,
         missing,
@@ -55,6 +58,7 @@ pub(super) fn load_within(
     Loaded {
         fleet,
         settings,
+        policies,
         sources: world.files.into_inner(),
         diagnostics,
         lock,
@@ -68,6 +72,7 @@ pub(super) struct Opened<'s> {
     pub world: World<'s>,
     pub fleet: Fleet,
     pub settings: Settings,
+    pub policies: Policies,
     pub diagnostics: Diagnostics,
     lock: Lock,
     missing: Vec<GitSource>,
@@ -116,6 +121,7 @@ pub(super) fn open_within<'s>(
         lock: &lock,
     };
     let settings = evaluation.run(&given, &mut world, &mut fleet);
+    let policies = Policies::read(&Scope::new(&world), &report);
     if let Some(d) = world.exhausted() {
         report.push(d);
     }
@@ -123,6 +129,7 @@ pub(super) fn open_within<'s>(
         world,
         fleet,
         settings,
+        policies,
         diagnostics: report.into_diagnostics(),
         missing: tree.missing,
         repositories: tree.repositories,

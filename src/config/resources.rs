@@ -78,6 +78,7 @@ fn one(resource: &Resource, addr: Addr, scope: &Scope<'_>, sink: &mut Sink<'_>) 
     let attributes = decode::resource(reader, &addr, sink.fleet);
     if let Some(attributes) = &attributes {
         lifecycle::follow(&rules, &addr, attributes, sink);
+        lifecycle::keep_user_data(&addr, sink.fleet);
     }
     let value = Value::new(Data::Resource(Arc::new(ResourceValue { addr, attributes })));
     lifecycle::postconditions(block, &value, scope, sink.report);

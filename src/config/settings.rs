@@ -6,13 +6,17 @@ use super::eval::Scope;
 use super::report::Report;
 use super::syntax::ast::{Block, Label};
 use crate::diag::Diagnostic;
+use crate::ids::ParseError;
 use crate::secret::Secret;
+use crate::signing::PublicKey;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     /// As written, such as `>= 0.1, < 2`.
     pub required_version: Option<String>,
     pub state: StateBackend,
+    /// When there are any, only plans that one of them signed are carried out.
+    pub trusted_keys: Vec<PublicKey>,
 }
 
 /// Where state is kept.
@@ -37,11 +41,13 @@ pub fn read(blocks: &[Block], scope: &Scope<'_>, report: &Report) -> Settings {
     };
     let mut reader = Reader::new(block, scope, report, "bmctl");
     let required_version = required_version(&mut reader);
+    let trusted_keys = trusted_keys(&mut reader);
     let state = reader.labelled_block("state", 1, state);
     reader.finish();
     Settings {
         required_version,
         state: state.unwrap_or_default(),
+        trusted_keys,
     }
 }
 
@@ -75,6 +81,21 @@ fn required_version(reader: &mut Reader<'_>) -> Option<String> {
         }
     }
     required_version
+}
+
+fn trusted_keys(reader: &mut Reader<'_>) -> Vec<PublicKey> {
+    let texts: Vec<String> = reader.or("trusted_keys", Vec::new());
+    let mut out = Vec::new();
+    for text in texts {
+        match text.parse() {
+            Ok(key) => out.push(key),
+            Err(error) => {
+                let error: ParseError = error;
+                reader.wrong_value("trusted_keys", error.to_string());
+            }
+        }
+    }
+    out
 }
 
 fn state(r: &mut Reader<'_>, labels: &[Label]) -> Option<StateBackend> {

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use crate::ids::Addr;
 use crate::model::Firmware;
 use crate::model::recorded::{Phoned, WrittenDisk};
-use crate::model::{Erase, ImageFacts, PowerSeen};
+use crate::model::{BootSeen, Erase, ImageFacts, PowerSeen};
 use crate::plan::Bmc;
 use crate::plan::step::{BootDevice, DiskTarget, Persistence, WriteDisk};
 use crate::secret::Secret;
@@ -71,6 +71,11 @@ pub enum Stop {
 pub trait PowerLook: Send + Sync {
     /// On or off as the BMC says it; anything else is an error, never "off" (row P20).
     async fn status(&self, bmc: &Bmc, password: &Secret) -> Done<PowerSeen>;
+
+    /// What the machine is set to start from for good. A way of talking that has no such question does not know.
+    async fn boot_device(&self, bmc: &Bmc, _password: &Secret) -> Done<BootSeen> {
+        Ok(BootSeen::Unknown(format!("{} cannot be asked", bmc.node)))
+    }
 }
 
 /// Acting on a node's power. Each call sends its command once; the caller looks afterwards.

@@ -65,6 +65,18 @@ impl Fleet {
             && self.instances.is_empty()
     }
 
+    pub fn declares(&self, addr: &Addr) -> bool {
+        match addr.kind {
+            Kind::Network => self.networks.contains_key(addr),
+            Kind::Site => self.sites.contains_key(addr),
+            Kind::Flavor => self.flavors.contains_key(addr),
+            Kind::Image => self.images.contains_key(addr),
+            Kind::Node => self.nodes.contains_key(addr),
+            Kind::Nic => self.nics.contains_key(addr),
+            Kind::Instance => self.instances.contains_key(addr),
+        }
+    }
+
     /// What is declared under an address, in the form that state keeps; an instance is recorded in another form.
     pub fn resource(&self, addr: &Addr) -> Option<Resource> {
         Some(match addr.kind {

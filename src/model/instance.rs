@@ -29,6 +29,10 @@ pub struct Instance {
     pub power_state: PowerState,
     pub erase: Erase,
     pub on_existing_data: ExistingData,
+    #[serde(default, skip_serializing_if = "UserDataChange::is_default")]
+    pub on_user_data_change: UserDataChange,
+    #[serde(default, skip_serializing_if = "Drift::is_default")]
+    pub drift: Drift,
     /// Whether a re-deployment keeps the ephemeral partition when its place on the disk stays the same (row P12).
     pub preserve_ephemeral: bool,
     pub prevent_destroy: bool,
@@ -62,6 +66,61 @@ pub enum Erase {
     Metadata,
     /// Every byte is written with zeroes.
     Zero,
+}
+
+/// What a change of the user data asks for. A system reads it at its first start alone, and nobody wants to lose a disk to a
+/// typo in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UserDataChange {
+    /// It is taken note of, and used by the next deployment.
+    #[default]
+    Update,
+    /// The instance is written anew.
+    Redeploy,
+    /// What it was deployed with stays.
+    Ignore,
+}
+
+impl UserDataChange {
+    fn is_default(&self) -> bool {
+        *self == UserDataChange::default()
+    }
+}
+
+/// What becomes of a difference between the metal and the configuration that nobody has asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Drift {
+    pub power: OnDrift,
+    pub boot_device: OnDrift,
+}
+
+impl Default for Drift {
+    /// A boot device is a hint that many BMCs forget: it is told, not chased.
+    fn default() -> Drift {
+        Drift {
+            power: OnDrift::Correct,
+            boot_device: OnDrift::Alert,
+        }
+    }
+}
+
+impl Drift {
+    fn is_default(&self) -> bool {
+        *self == Drift::default()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDrift {
+    /// What is found is taken as it is, without a word.
+    Adopt,
+    /// The metal is brought back to the configuration.
+    Correct,
+    /// It is told at every plan.
+    Alert,
 }
 
 /// What to do when the disk carries a partition table that bmctl did not write.

@@ -10,16 +10,20 @@ pub mod lifecycle;
 pub mod network;
 pub mod node;
 pub mod observed;
+pub mod policy;
 pub mod recorded;
 pub mod rules;
 pub mod site;
 
 pub use fleet::{Fleet, Origin};
 pub use image::{Flavor, Image, ImageFacts, ImageFormat, ImageType};
-pub use instance::{AddressRequest, Erase, ExistingData, Instance, PowerState};
+pub use instance::{
+    AddressRequest, Drift, Erase, ExistingData, Instance, OnDrift, PowerState, UserDataChange,
+};
 pub use lifecycle::{Ignore, Import, Lifecycle, Moved, Removed, Subject, Trigger};
 pub use network::{DhcpRange, Network};
 pub use node::{Arch, Firmware, Nic, Node, PowerConfig, RootDevice};
-pub use observed::{Observed, PowerSeen};
+pub use observed::{BootSeen, Observed, PowerSeen};
+pub use policy::{Finding, Quorum, Weight};
 pub use recorded::{Ground, InstancePhase, InstanceRecord, Recorded, Resource, Traces};
 pub use site::{BiosLoader, DhcpMode, Limits, Site};

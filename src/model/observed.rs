@@ -15,9 +15,26 @@ pub enum PowerSeen {
     Unknown(String),
 }
 
+/// What a BMC says it will start the machine from, until it is told otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "boot", content = "why", rename_all = "lowercase")]
+pub enum BootSeen {
+    Pxe,
+    Disk,
+    /// A device by its number in the specification, such as 5 for a CD.
+    Other(u8),
+    /// Nothing is set for good: the firmware's own order holds.
+    Unset,
+    Unknown(String),
+}
+
 /// What was read before planning.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     /// Nodes that were looked at. A node that is absent was not asked about.
     pub power: BTreeMap<Addr, PowerSeen>,
+    /// Of the same nodes; absent where nobody asked.
+    pub boot: BTreeMap<Addr, BootSeen>,
+    /// Nodes that a run which goes on is working on: what they look like is that run's matter (row S4.13).
+    pub busy: BTreeMap<Addr, String>,
 }

@@ -20,6 +20,7 @@ pub fn audit(plan: &Plan) -> Vec<String> {
     one_step_per_node(plan, &reach, &mut found);
     one_instance_per_node(plan, &mut found);
     destruction_is_named(plan, &mut found);
+    nothing_outside_the_targets(plan, &mut found);
     writes_are_prepared(plan, &reach, &mut found);
     deployments_are_whole(plan, &mut found);
     borrows_are_returned(plan, &reach, &mut found);
@@ -326,6 +327,26 @@ fn destruction_is_named(plan: &Plan, found: &mut Vec<String>) {
             found.push(format!(
                 "{}: step {} is destructive and the change says \"in place\"",
                 change.addr, step.id
+            ));
+        }
+    }
+}
+
+fn nothing_outside_the_targets(plan: &Plan, found: &mut Vec<String>) {
+    let Some(confined) = &plan.confined else {
+        return;
+    };
+    for step in &plan.steps {
+        // A move renames rows of state, and is refused at plan time when what it renames is outside.
+        let is_move = matches!(step.step, Step::Move { .. });
+        let subject = Some(&step.subject).filter(|a| !confined.resources.contains(*a));
+        let node = step.node.as_ref().filter(|a| !confined.nodes.contains(*a));
+        let outside = subject.or(node).filter(|_| !is_move);
+        if let Some(addr) = outside {
+            found.push(format!(
+                "step {} ({}) touches {addr}, which the plan is not about",
+                step.id,
+                step.step.title()
             ));
         }
     }

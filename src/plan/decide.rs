@@ -6,12 +6,13 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256 as Hasher};
 
 use super::diff::{self, Effect, Need};
+use super::drift::{self, What};
 use super::make::Maker;
 use super::steps::{self, InPlace};
 use super::{Action, AttributeChange, Risk};
 use crate::ids::{Addr, Kind};
 use crate::model::{
-    Erase, ExistingData, ImageType, InstancePhase, InstanceRecord, PowerSeen, PowerState, Resource,
+    Erase, ExistingData, ImageType, InstancePhase, InstanceRecord, OnDrift, PowerSeen, Resource,
     Traces, Trigger,
 };
 use crate::units::Sha256;
@@ -110,15 +111,23 @@ impl Maker<'_> {
             mark_forcing(&mut decision.attributes, &needs);
             return Some(decision);
         }
-        let drift = self.power_drift(record);
-        reasons.extend(drift.clone());
+        let drift = drift::of(record, Some(&before.phase), self.input.observed);
+        let corrected = |what| {
+            drift
+                .iter()
+                .any(|d| d.what == what && d.on == OnDrift::Correct)
+        };
+        let told = drift.iter().filter(|d| d.on != OnDrift::Adopt);
+        reasons.extend(told.map(|d| d.text.clone()));
         let work = InPlace {
             boot_files: needs.iter().any(|n| n.what == Effect::BootFiles),
-            power: drift.is_some() || needs.iter().any(|n| n.what == Effect::Power),
+            power: corrected(What::Power) || needs.iter().any(|n| n.what == Effect::Power),
+            boot_device: corrected(What::BootDevice),
         };
         let mut unfinished = record.clone();
         unfinished.phase = before.phase.clone();
-        if attributes.is_empty() && needs.is_empty() && drift.is_none() && unfinished == *before {
+        let is_settled = !work.power && !work.boot_device && unfinished == *before;
+        if attributes.is_empty() && needs.is_empty() && is_settled {
             return None;
         }
         if attributes.is_empty() && reasons.is_empty() {
@@ -144,6 +153,14 @@ impl Maker<'_> {
         ));
         needs.extend(diff::ground_needs(&before.ground, &record.ground));
         needs.extend(self.triggered(addr, before));
+        if self.replace.contains(addr) {
+            needs.push(Need {
+                attribute: "",
+                risk: Risk::Redeploys,
+                reason: "asked for with --replace, which forces redeploy".to_owned(),
+                what: Effect::Redeploy,
+            });
+        }
         if before.macs != record.macs || before.addresses != record.addresses {
             needs.push(Need {
                 attribute: "addresses",
@@ -202,24 +219,6 @@ impl Maker<'_> {
             return Some(diff::instance_view(&self.bare_record(addr)?));
         }
         resource_view(&self.fleet.resource(addr)?)
-    }
-
-    /// Why the power has to be changed although nobody changed the configuration.
-    fn power_drift(&self, record: &InstanceRecord) -> Option<String> {
-        match (
-            self.input.observed.power.get(&record.node)?,
-            record.desired.power_state,
-        ) {
-            (PowerSeen::Off, PowerState::On) => {
-                Some(format!("{} is off and should be on", record.node))
-            }
-            (PowerSeen::On, PowerState::Off) => {
-                Some(format!("{} is on and should be off", record.node))
-            }
-            (PowerSeen::On, PowerState::On)
-            | (PowerSeen::Off, PowerState::Off)
-            | (PowerSeen::Unknown(_), PowerState::On | PowerState::Off) => None,
-        }
     }
 }
 

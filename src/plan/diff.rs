@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{AttributeChange, Risk};
-use crate::model::{Flavor, Ground, Image, ImageFacts, Instance, InstanceRecord};
+use crate::model::{Flavor, Ground, Image, ImageFacts, Instance, InstanceRecord, UserDataChange};
 
 /// What one difference asks for, beyond being recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,10 @@ fn flat<T: Serialize>(value: Option<&T>) -> Map<String, Value> {
     for (name, value) in fields {
         match value {
             Value::Object(inner)
-                if matches!(name.as_str(), "power" | "root_device" | "limits" | "dhcp") =>
+                if matches!(
+                    name.as_str(),
+                    "power" | "root_device" | "limits" | "dhcp" | "drift"
+                ) =>
             {
                 for (field, value) in inner {
                     out.insert(format!("{name}.{field}"), value);
@@ -114,6 +117,8 @@ pub fn instance_needs(before: &Instance, after: &Instance) -> Vec<Need> {
         // What they say matters at the next deployment or destruction.
         erase: _,
         on_existing_data: _,
+        on_user_data_change,
+        drift: _,
         preserve_ephemeral: _,
         prevent_destroy: _,
         wait_for_phone_home: _,
@@ -131,7 +136,18 @@ pub fn instance_needs(before: &Instance, after: &Instance) -> Vec<Need> {
     };
     metadata("hostname", *hostname != before.hostname);
     metadata("ssh_keys", *ssh_keys != before.ssh_keys);
-    metadata("user_data", *user_data != before.user_data);
+    let user_data_changed = *user_data != before.user_data;
+    let redeploys = *on_user_data_change == UserDataChange::Redeploy;
+    metadata("user_data", user_data_changed && !redeploys);
+    if user_data_changed && redeploys {
+        needs.push(Need {
+            attribute: "user_data",
+            risk: Risk::Redeploys,
+            reason: "user_data changed (on_user_data_change = redeploy), which forces redeploy"
+                .to_owned(),
+            what: Effect::Redeploy,
+        });
+    }
     if *addresses != before.addresses {
         needs.push(Need {
             attribute: "addresses",

@@ -9,27 +9,42 @@ pub mod audit;
 mod decide;
 pub mod diff;
 pub mod draw;
+mod drift;
+mod fingerprint;
+mod finish;
 pub mod graph;
+pub mod groups;
 mod ignore;
+mod instances;
+mod inventory;
 pub mod layout;
 pub mod make;
 mod moves;
+pub mod nature;
 pub mod place;
 pub mod planfile;
+pub mod quorum;
+pub mod reads;
+mod records;
 pub mod render;
+pub mod select;
 pub mod specs;
 pub mod step;
 pub mod steps;
+pub mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Addr;
-use crate::model::PowerSeen;
+use crate::model::Finding;
 use crate::units::Sha256;
 
+pub use fingerprint::fingerprint;
 pub use make::{Intent, PlanInput, make};
+pub use reads::Reads;
+pub use select::{Pattern, Selection};
 pub use step::{Bmc, PlannedStep, Step, StepId};
 
 /// A finished plan. Its `id` is the SHA-256 of everything else in it.
@@ -38,15 +53,30 @@ pub struct Plan {
     pub format: u32,
     pub id: String,
     pub intent: Intent,
+    /// What the plan was confined to, when it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confined: Option<Confined>,
     pub made_from: MadeFrom,
-    /// What was read about each node that the plan touches; checked again before the node's first destructive step.
-    pub reads: BTreeMap<Addr, PowerSeen>,
+    /// What was read about whatever the plan touches; it has to be so still when the plan is carried out.
+    pub reads: Reads,
     pub images: BTreeMap<Addr, Sha256>,
     pub changes: Vec<Change>,
     /// In an order in which they could be done one after another.
     pub steps: Vec<PlannedStep>,
     pub budgets: BTreeMap<Addr, Budget>,
     pub warnings: Vec<String>,
+    /// Policies that the plan does not meet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+}
+
+/// What was asked for, and the resources that came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confined {
+    pub to: Selection,
+    pub resources: BTreeSet<Addr>,
+    /// The nodes that instances among them stand on, before or after: acted on, not changed as resources.
+    pub nodes: BTreeSet<Addr>,
 }
 
 /// The state a plan was made from, and the configuration's fingerprint.
@@ -169,6 +199,12 @@ pub struct AttributeChange {
 impl Plan {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// Whether the plan is about this resource.
+    pub fn is_about(&self, addr: &Addr) -> bool {
+        let confined = self.confined.as_ref();
+        confined.is_none_or(|c| c.resources.contains(addr))
     }
 
     pub fn step(&self, id: StepId) -> Option<&PlannedStep> {

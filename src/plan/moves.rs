@@ -197,18 +197,23 @@ pub fn renamed(recorded: &Recorded, observed: &Observed, moves: &Moves) -> (Reco
             .map(|(node, tables)| (name(node), tables.clone()))
             .collect(),
     };
-    let Observed { power } = observed;
+    let Observed { power, boot, busy } = observed;
     let power = power.iter().map(|(node, seen)| (name(node), seen.clone()));
     (
         recorded,
         Observed {
             power: power.collect(),
+            boot: boot
+                .iter()
+                .map(|(n, seen)| (name(n), seen.clone()))
+                .collect(),
+            busy: busy.iter().map(|(n, run)| (name(n), run.clone())).collect(),
         },
     )
 }
 
 /// Whether a statement about `from` is about this resource.
-fn about(from: &Subject, addr: &Addr) -> bool {
+pub(super) fn about(from: &Subject, addr: &Addr) -> bool {
     match from {
         Subject::Resource(from) => {
             let same =
@@ -224,6 +229,20 @@ fn about(from: &Subject, addr: &Addr) -> bool {
                     .all(|(a, p)| a.name == p.name && (p.key.is_none() || p.key == a.key))
         }
     }
+}
+
+/// A move is of the whole state: one that a selection leaves out cannot be left for later.
+pub fn unselected(moves: &Moves, selected: Option<&BTreeSet<Addr>>) -> Vec<Diagnostic> {
+    let Some(selected) = selected else {
+        return Vec::new();
+    };
+    let left_out = moves.iter().filter(|(_, to)| !selected.contains(*to));
+    let told = left_out.map(|(from, to)| {
+        let text = format!("{from} has moved to {to}, which is not among what is planned for");
+        Diagnostic::error("E0615", text)
+            .help("plan for it as well (--target), or apply the move first, on its own")
+    });
+    told.collect()
 }
 
 /// What leaves state without being taken down.

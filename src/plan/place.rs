@@ -64,10 +64,13 @@ struct Seats<'a> {
 }
 
 /// Places every instance or says why not.
+///
+/// `chosen` names those that are planned for, when that is not all: the others stay where they are.
 pub fn place<'a>(
     fleet: &'a Fleet,
     recorded: &'a Recorded,
     facts: &'a BTreeMap<Addr, ImageFacts>,
+    chosen: Option<&BTreeSet<Addr>>,
 ) -> Placement {
     let was_on: BTreeMap<&Addr, &InstanceRecord> = recorded
         .resources
@@ -103,6 +106,10 @@ pub fn place<'a>(
     for (addr, instance) in &fleet.instances {
         if let Some(record) = was_on.get(addr).copied() {
             let node = &record.node;
+            if chosen.is_some_and(|chosen| !chosen.contains(addr)) {
+                seats.holder.insert(node, addr);
+                continue;
+            }
             match seats.may_stay(addr, instance, record) {
                 Ok(()) => {
                     seats.holder.insert(node, addr);

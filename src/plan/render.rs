@@ -6,9 +6,12 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
+use super::groups::{Group, groups};
 use super::layout::Layout;
 use super::{Action, AttributeChange, Change, Plan, Risk, Step};
 use crate::diag::Color;
+use crate::ids::Addr;
+use crate::model::Weight;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +19,14 @@ pub struct View {
     pub color: Color,
     /// The steps of every change, and values of attributes that do not matter to a review.
     pub steps: Steps,
+    pub alike: Alike,
+}
+
+/// Whether changes that do the same to resources of one block are told as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alike {
+    Together,
+    Apart,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +47,155 @@ pub fn render(plan: &Plan, view: View) -> String {
         warnings(&mut out, plan, view);
         return out;
     }
-    out.push_str("bmctl will do the following:\n\n");
-    for change in &plan.changes {
-        render_change(&mut out, plan, change, view);
-    }
     summary(&mut out, plan, view);
+    confined(&mut out, plan);
+    let mut body = String::new();
+    for group in groups(plan) {
+        if group.is_told_as_one() && view.alike == Alike::Together {
+            render_group(&mut body, plan, &group, view);
+        } else {
+            for change in &group.members {
+                render_change(&mut body, plan, change, view);
+            }
+        }
+    }
+    out.push_str("\nbmctl will do the following:\n\n");
+    out.push_str(&body);
+    // Who has scrolled through a long plan is at its end.
+    if body.lines().count() > SUMMARY_AGAIN_LINES {
+        summary(&mut out, plan, view);
+    }
+    findings(&mut out, plan, view);
     warnings(&mut out, plan, view);
+    while out.ends_with("\n\n") {
+        out.pop();
+    }
     out
+}
+
+const SUMMARY_AGAIN_LINES: usize = 60;
+
+fn confined(out: &mut String, plan: &Plan) {
+    let Some(confined) = &plan.confined else {
+        return;
+    };
+    let list = |patterns: &[super::Pattern]| {
+        let texts: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+        texts.join(", ")
+    };
+    let mut said = Vec::new();
+    if !confined.to.targets.is_empty() {
+        said.push(format!("only {}", list(&confined.to.targets)));
+    }
+    if !confined.to.excludes.is_empty() {
+        said.push(format!("without {}", list(&confined.to.excludes)));
+    }
+    let _ = writeln!(
+        out,
+        "Confined: {}; the rest is not compared.",
+        said.join(", ")
+    );
+}
+
+fn findings(out: &mut String, plan: &Plan, view: View) {
+    for finding in &plan.findings {
+        let (style, word) = match finding.weight {
+            Weight::Block => (red(), "Blocked:"),
+            Weight::Approve => (yellow(), "Needs approval:"),
+            Weight::Warn => (yellow(), "Policy:"),
+        };
+        let word = paint(view.color, style, word);
+        let _ = writeln!(out, "{word} {} ({})", finding.message, finding.place);
+    }
+}
+
+/// Lines of a group that name its members, before the rest is counted.
+const MEMBERS_MAX: usize = 200;
+
+fn render_group(out: &mut String, plan: &Plan, group: &Group<'_>, view: View) {
+    let _ = writeln!(out, "  # {}", group.headline());
+    for reason in &group.reasons {
+        let _ = writeln!(out, "  #   {reason}");
+    }
+    let symbol = group.action.symbol();
+    let symbol = paint(view.color, style_of(group.action), &format!("{symbol:>3}"));
+    let _ = writeln!(out, "{symbol} {}[*] {{", group.of);
+    let names = group.attributes.iter().map(|a| a.name.len());
+    let width = names.max().unwrap_or(0);
+    for attribute in &group.attributes {
+        if attribute.is_alike {
+            render_attribute(out, attribute.first, width, view);
+        } else {
+            let _ = writeln!(out, "        {:width$} = (differs)", attribute.name);
+        }
+    }
+    render_members(out, plan, group, view);
+    let risk = paint(view.color, risk_style(group.risk), group.risk.describe());
+    let _ = writeln!(out, "      ! risk: {risk}, {} times", group.members.len());
+    if let (Steps::Shown, Some(first)) = (view.steps, group.members.first())
+        && first.node.is_some()
+    {
+        wrap_steps(out, &titles(plan, first));
+    }
+    out.push_str("    }\n\n");
+}
+
+/// Each machine that loses something has a line of its own; the others are named one after the other.
+fn render_members(out: &mut String, plan: &Plan, group: &Group<'_>, view: View) {
+    let shown = group.members.iter().take(MEMBERS_MAX);
+    let mut bare: Vec<String> = Vec::new();
+    for change in shown {
+        let key = key_of(&change.addr);
+        match (&change.node, &change.disk) {
+            (Some(node), Some(disk)) => {
+                let fate = paint(view.color, red(), fate_of_disk(plan, change));
+                let _ = writeln!(out, "      ! {key} on {node}, disk: {disk}: {fate}");
+            }
+            (Some(node), None) => {
+                let _ = writeln!(out, "        {key} on {node}");
+            }
+            (None, _) => bare.push(key),
+        }
+        // What is not said of all of them is said of each.
+        for reason in &change.reasons {
+            if !group.reasons.contains(&reason.as_str()) {
+                let _ = writeln!(out, "        #   {reason}");
+            }
+        }
+    }
+    const NAMED_MAX: usize = 12;
+    if !bare.is_empty() {
+        let more = group.members.len().saturating_sub(NAMED_MAX);
+        bare.truncate(NAMED_MAX);
+        let more = match more {
+            0 => String::new(),
+            n => format!(", and {n} more"),
+        };
+        let _ = writeln!(out, "        # {}{more}", bare.join(", "));
+    } else if group.members.len() > MEMBERS_MAX {
+        let more = group.members.len() - MEMBERS_MAX;
+        let _ = writeln!(out, "        # and {more} more; --expand shows each");
+    }
+}
+
+fn key_of(addr: &Addr) -> String {
+    addr.key
+        .as_ref()
+        .map_or_else(|| addr.to_string(), ToString::to_string)
+}
+
+fn titles(plan: &Plan, change: &Change) -> Vec<&'static str> {
+    let steps = change.steps.iter().filter_map(|id| plan.step(*id));
+    steps.map(|s| s.step.title()).collect()
+}
+
+/// What becomes of the data on the disk that a change names.
+pub(super) fn fate_of_disk(plan: &Plan, change: &Change) -> &'static str {
+    match (change.action, erases(plan, change), keeps(plan, change)) {
+        (Action::Delete, false, _) => "left as it is",
+        (_, _, true) => "ALL DATA LOST but for the ephemeral partition",
+        _ => "ALL DATA LOST",
+    }
 }
 
 fn warnings(out: &mut String, plan: &Plan, view: View) {
@@ -93,12 +246,7 @@ fn render_change(out: &mut String, plan: &Plan, change: &Change, view: View) {
         );
     }
     if let Some(disk) = &change.disk {
-        let loses = match (change.action, erases(plan, change), keeps(plan, change)) {
-            (Action::Delete, false, _) => "left as it is",
-            (_, _, true) => "ALL DATA LOST but for the ephemeral partition",
-            _ => "ALL DATA LOST",
-        };
-        let what = paint(view.color, red(), loses);
+        let what = paint(view.color, red(), fate_of_disk(plan, change));
         let _ = writeln!(out, "      ! disk: {disk}: {what}");
     }
     let _ = writeln!(
@@ -107,13 +255,7 @@ fn render_change(out: &mut String, plan: &Plan, change: &Change, view: View) {
         paint(view.color, risk_style(change.risk), change.risk.describe())
     );
     if view.steps == Steps::Shown && change.node.is_some() {
-        let titles: Vec<&str> = change
-            .steps
-            .iter()
-            .filter_map(|id| plan.step(*id))
-            .map(|s| s.step.title())
-            .collect();
-        wrap_steps(out, &titles);
+        wrap_steps(out, &titles(plan, change));
     }
     out.push_str("    }\n\n");
 }

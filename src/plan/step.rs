@@ -380,28 +380,6 @@ impl Step {
         }
     }
 
-    pub fn lane(&self) -> Lane {
-        match self {
-            Step::WriteDisk(_) | Step::EraseDisk { .. } => Lane::Write,
-            Step::PowerOn { .. } | Step::AwaitRamdisk { .. } => Lane::Boot,
-            Step::Record { .. }
-            | Step::Forget { .. }
-            | Step::Move { .. }
-            | Step::Claim { .. }
-            | Step::CheckImage { .. }
-            | Step::BootDeploy { .. }
-            | Step::PowerOff { .. }
-            | Step::SetBootDevice { .. }
-            | Step::CheckDisk { .. }
-            | Step::BootInstance { .. }
-            | Step::Reboot { .. }
-            | Step::AwaitPhoneHome { .. }
-            | Step::Finish { .. }
-            | Step::RemoveBoot { .. }
-            | Step::Release { .. } => Lane::Free,
-        }
-    }
-
     /// What must hold before the act, else it is a conflict; and what holds after it, else it has failed (design rule 4).
     pub fn conditions(&self) -> (Condition, Condition) {
         use Condition as C;

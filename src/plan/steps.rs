@@ -37,6 +37,16 @@ const BMC_LIMIT_S: u32 = 60;
 const REBOOT_LIMIT_S: u32 = 60;
 
 impl Builder {
+    /// With room for a first plan of a fleet: growing would copy a hundred thousand steps again and again.
+    pub fn sized(fleet: &Fleet) -> Builder {
+        const STEPS_OF_A_DEPLOYMENT: usize = 14;
+        let all = fleet.origins.len() + fleet.instances.len() * STEPS_OF_A_DEPLOYMENT;
+        Builder {
+            steps: Vec::with_capacity(all),
+            first: None,
+        }
+    }
+
     pub fn push(
         &mut self,
         subject: &Addr,
@@ -308,7 +318,7 @@ pub fn adopt(
     );
     let work = InPlace {
         boot_files: true,
-        power: false,
+        ..InPlace::default()
     };
     let Chain {
         last,
@@ -348,6 +358,10 @@ pub fn in_place(
             LOCAL_LIMIT_S,
         );
     }
+    let sets_device = work.power && record.desired.power_state == PowerState::On;
+    if work.boot_device && !sets_device {
+        chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
+    }
     if work.power {
         match record.desired.power_state {
             PowerState::Off => {
@@ -377,6 +391,8 @@ pub fn in_place(
 pub struct InPlace {
     pub boot_files: bool,
     pub power: bool,
+    /// The BMC is told again what to start from.
+    pub boot_device: bool,
 }
 
 /// Taking an instance down: everything it needs is in its record.

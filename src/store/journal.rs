@@ -14,6 +14,7 @@ use crate::plan::{PlannedStep, StepId};
 pub(super) const COLUMNS: [&str; 7] = ["seq", "run", "step", "subject", "what", "body", "at"];
 
 /// What a run writes in one transaction: ends of steps with the changes of state they bring, and starts of the next ones.
+#[derive(Debug)]
 pub struct Batch<'a> {
     /// Rises by 1 in a run, from 1.
     pub number: u64,
@@ -21,6 +22,7 @@ pub struct Batch<'a> {
     pub changes: Vec<StateChange>,
 }
 
+#[derive(Debug)]
 pub enum Note<'a> {
     Started {
         step: &'a PlannedStep,

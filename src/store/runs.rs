@@ -83,6 +83,15 @@ impl Store {
         .await
     }
 
+    /// Whoever holds the right to apply knows that a run without an end is over.
+    pub async fn close_dead_runs(&self, now_ms: i64) -> Result<(), StoreError> {
+        let open = self.runs().await?;
+        for run in open.iter().filter(|run| run.finished_ms.is_none()) {
+            self.end_run(&run.id, "died", now_ms).await?;
+        }
+        Ok(())
+    }
+
     /// In the order in which they began.
     pub async fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
         self.patiently(|| async {

@@ -11,7 +11,8 @@ use crate::config::types::Type;
 use crate::config::value::{Data, Value};
 use crate::ids::ParseError;
 use crate::model::{
-    Arch, BiosLoader, DhcpMode, Erase, ExistingData, Firmware, ImageFormat, ImageType, PowerState,
+    Arch, BiosLoader, DhcpMode, Erase, ExistingData, Firmware, ImageFormat, ImageType, OnDrift,
+    PowerState, UserDataChange, Weight,
 };
 use crate::units::{Hostname, Mac, Sha256};
 
@@ -205,5 +206,8 @@ words! {
     BiosLoader: "ipxe or pxelinux" { Ipxe = "ipxe", Pxelinux = "pxelinux" }
     PowerState: "on or off" { On = "on", Off = "off" }
     Erase: "none, metadata or zero" { None = "none", Metadata = "metadata", Zero = "zero" }
+    UserDataChange: "update, redeploy or ignore" { Update = "update", Redeploy = "redeploy", Ignore = "ignore" }
+    OnDrift: "adopt, correct or alert" { Adopt = "adopt", Correct = "correct", Alert = "alert" }
+    Weight: "warn, approve or block" { Warn = "warn", Approve = "approve", Block = "block" }
     ExistingData: "refuse or overwrite" { Refuse = "refuse", Overwrite = "overwrite" }
 }

@@ -6,7 +6,9 @@ use super::Reader;
 use crate::config::codes;
 use crate::diag::Diagnostic;
 use crate::ids::{Addr, Key, Kind};
-use crate::model::{AddressRequest, Erase, ExistingData, Instance, PowerState};
+use crate::model::{
+    AddressRequest, Drift, Erase, ExistingData, Instance, PowerState, UserDataChange,
+};
 use crate::units::Hostname;
 
 pub fn read(r: &mut Reader<'_>, addr: &Addr, prevent_destroy: bool) -> Option<Instance> {
@@ -28,6 +30,14 @@ pub fn read(r: &mut Reader<'_>, addr: &Addr, prevent_destroy: bool) -> Option<In
     let power_state = r.or("power_state", PowerState::On);
     let erase = r.or("erase", Erase::None);
     let on_existing_data = r.or("on_existing_data", ExistingData::Refuse);
+    let on_user_data_change = r.or("on_user_data_change", UserDataChange::Update);
+    let drift = r.block("drift", |r| {
+        let default = Drift::default();
+        Some(Drift {
+            power: r.or("power", default.power),
+            boot_device: r.or("boot_device", default.boot_device),
+        })
+    });
     let preserve_ephemeral = r.or("preserve_ephemeral", false);
     let wait_for_phone_home = r.or("wait_for_phone_home", true);
     Some(Instance {
@@ -42,6 +52,8 @@ pub fn read(r: &mut Reader<'_>, addr: &Addr, prevent_destroy: bool) -> Option<In
         power_state,
         erase,
         on_existing_data,
+        on_user_data_change,
+        drift: drift.unwrap_or_default(),
         preserve_ephemeral,
         prevent_destroy,
         wait_for_phone_home,

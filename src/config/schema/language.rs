@@ -1,6 +1,8 @@
 //! The blocks of the language itself: what is not a resource.
 
-use super::Takes::{Address, Any, Bool, Collection, Number, Resources, String, Text, Type};
+use super::Takes::{
+    Address, Any, Bool, Collection, ListOf, MapOf, Number, Resources, String, Text, Type, Words,
+};
 use super::resources::{CONDITION, PRECONDITION};
 use super::{AttributeSchema, BlockSchema, Form, LabelSchema, NestedSchema, Others, Takes, Times};
 
@@ -27,17 +29,25 @@ const fn at_most_once(block: &'static BlockSchema) -> NestedSchema {
     }
 }
 
-pub static BLOCKS: [&BlockSchema; 9] = [
-    &BMCTL, &VARIABLE, &LOCALS, &OUTPUT, &MODULE, &CHECK, &MOVED, &REMOVED, &IMPORT,
+pub static BLOCKS: [&BlockSchema; 10] = [
+    &BMCTL, &VARIABLE, &LOCALS, &OUTPUT, &MODULE, &CHECK, &POLICY, &MOVED, &REMOVED, &IMPORT,
 ];
 
 static BMCTL: BlockSchema = BlockSchema {
-    attributes: &[attr(
-        "required_version",
-        Text(Form::Versions),
-        "Versions of bmctl that may read this.",
-    )
-    .example("\">= 0.1, < 2\"")],
+    attributes: &[
+        attr(
+            "required_version",
+            Text(Form::Versions),
+            "Versions of bmctl that may read this.",
+        )
+        .example("\">= 0.1, < 2\""),
+        attr(
+            "trusted_keys",
+            ListOf(&String),
+            "Only plans that one of these keys signed are carried out; `bmctl keygen` makes them.",
+        )
+        .default("[]"),
+    ],
     blocks: &[at_most_once(&STATE)],
     ..BlockSchema::new("bmctl", "Settings of the program.")
 };
@@ -154,6 +164,36 @@ static CHECK: BlockSchema = BlockSchema {
 static ASSERT: BlockSchema = BlockSchema {
     attributes: &CONDITION,
     ..BlockSchema::new("assert", "One condition of a check.")
+};
+
+static POLICY: BlockSchema = BlockSchema {
+    labels: NAME,
+    attributes: &[
+        attr(
+            "severity",
+            Words(&["warn", "approve", "block"]),
+            "What comes of a plan that does not meet it: it is told, needs `--approve NAME`, or is not carried out.",
+        )
+        .default("\"block\""),
+        attr("condition", Any, "What has to hold, over `plan`.")
+            .example("plan.risks.destroys_data <= 2"),
+        attr("error_message", String, "What is told when it does not."),
+    ],
+    blocks: &[at_most_once(&AT_MOST_DOWN)],
+    ..BlockSchema::new("policy", "What a plan must meet to be carried out.")
+};
+
+static AT_MOST_DOWN: BlockSchema = BlockSchema {
+    attributes: &[
+        attr(
+            "labels",
+            MapOf(&String),
+            "The nodes that have all of these; all nodes when left out.",
+        )
+        .default("{}"),
+        attr("n", Number(0, u32::MAX as u64), "So many of them.").required(),
+    ],
+    ..BlockSchema::new("at_most_down", "How many of a group may be down at once.")
 };
 
 static MOVED: BlockSchema = BlockSchema {

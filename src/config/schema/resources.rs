@@ -443,6 +443,12 @@ static INSTANCE: BlockSchema = BlockSchema {
         )
         .default("refuse"),
         attr(
+            "on_user_data_change",
+            Words(&["update", "redeploy", "ignore"]),
+            "Noted for the next deployment, written anew at once, or left as it was.",
+        )
+        .default("update"),
+        attr(
             "preserve_ephemeral",
             Bool,
             "Keep the second partition when the root is written anew.",
@@ -455,8 +461,32 @@ static INSTANCE: BlockSchema = BlockSchema {
         )
         .default("true"),
     ],
-    blocks: &[nested(Times::Any, &ADDRESS)],
+    blocks: &[
+        nested(Times::Any, &ADDRESS),
+        nested(Times::AtMostOnce, &DRIFT),
+    ],
     ..BlockSchema::new("instance", "A system on a node.")
+};
+
+static DRIFT: BlockSchema = BlockSchema {
+    attributes: &[
+        attr(
+            "power",
+            Words(&["adopt", "correct", "alert"]),
+            "When the machine is on or off against power_state.",
+        )
+        .default("correct"),
+        attr(
+            "boot_device",
+            Words(&["adopt", "correct", "alert"]),
+            "When the BMC would start it from something else.",
+        )
+        .default("alert"),
+    ],
+    ..BlockSchema::new(
+        "drift",
+        "What becomes of differences that nobody asked for.",
+    )
 };
 
 static ADDRESS: BlockSchema = BlockSchema {

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::drivers::{Done, DriverError, PowerAct, PowerLook, Stop, Trouble};
-use crate::model::{Firmware, PowerSeen};
+use crate::model::{BootSeen, Firmware, PowerSeen};
 use crate::plan::Bmc;
 use crate::plan::step::{BootDevice, Persistence};
 use crate::proto::ipmi::command::{self, BootFlags, Command, Control};
@@ -244,6 +244,20 @@ impl PowerLook for Ipmi {
                 None => PowerSeen::Unknown("an empty answer to chassis status".to_owned()),
             },
         )
+    }
+
+    async fn boot_device(&self, bmc: &Bmc, password: &Secret) -> Done<BootSeen> {
+        let answers = self
+            .talk(bmc, password, vec![command::get_boot_flags()])
+            .await?;
+        let answer = answers.first().map(Vec::as_slice).unwrap_or_default();
+        Ok(match command::boot_for_good(answer) {
+            Some(None) => BootSeen::Unset,
+            Some(Some(1)) => BootSeen::Pxe,
+            Some(Some(2)) => BootSeen::Disk,
+            Some(Some(other)) => BootSeen::Other(other),
+            None => BootSeen::Unknown("a short answer to the question for boot flags".to_owned()),
+        })
     }
 }
 

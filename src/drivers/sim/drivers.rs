@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::World;
+use super::faults::{Call, Mischief};
+use super::metal::{Act, Power, RELAY_MS, Written};
+use super::{World, machine_id};
 use crate::drivers::{
     Agent, Boot, Clock, Disk, DiskJob, Done, DriverError, Drivers, FoundDisk, Images, IscsiTarget,
     Ledger, PowerAct, PowerLook, Preparation, Progress, Report, Stop, Trouble,
@@ -21,12 +23,10 @@ use crate::store::BootEntry;
 
 /// Milliseconds a BMC takes for one command.
 const BMC_MS: i64 = 40;
-/// Milliseconds until the relay has moved.
-const RELAY_MS: i64 = 2_000;
-/// Milliseconds from power-on to the ramdisk's report.
-const POST_MS: i64 = 120_000;
-/// Milliseconds from reboot to the instance's call.
-const BOOT_MS: i64 = 90_000;
+/// Milliseconds between two looks at what comes by itself.
+const POLL_MS: i64 = 5_000;
+/// Milliseconds to erase a disk.
+const ERASE_MS: i64 = 1_000;
 /// Bytes a millisecond over a gigabit link.
 const BYTES_PER_MS: u64 = 110_000;
 /// Tries of one exchange.
@@ -48,38 +48,59 @@ pub fn drivers(world: &Arc<World>) -> Drivers {
     }
 }
 
+pub(super) fn silent(what: &str) -> DriverError {
+    DriverError::new(
+        Trouble::Silent,
+        format!("{what}: no answer; nothing is known"),
+    )
+}
+
 impl Sim {
     async fn exchange(&self, node: &Addr) -> Done<()> {
         let world = &self.0;
-        let silent = || {
+        let faults = world.faults();
+        let mute = || {
             DriverError::new(
                 Trouble::Silent,
                 format!("{node}: the BMC does not answer ({TRIES} tries)"),
             )
         };
-        if world.draw(node, "bmc_down", 0) < world.faults.bmc_down {
+        if world.is_so(node, "bmc_down", faults.bmc_down) {
             world.sleep(i64::from(TRIES) * 1000).await;
-            return Err(silent());
+            return Err(mute());
         }
         for _ in 0..TRIES {
-            if world.draw_next(node, "loss") >= world.faults.loss {
+            if !world.happens(node, "loss", faults.loss) {
                 world.sleep(BMC_MS).await;
                 return Ok(());
             }
             world.sleep(1000).await;
         }
-        Err(silent())
+        Err(mute())
     }
 
-    async fn set_power(&self, node: &Addr, on: bool) -> Done<()> {
-        self.exchange(node).await?;
-        self.0.sleep(RELAY_MS).await;
-        self.0.truth().nodes.entry(node.clone()).or_default().on = on;
-        Ok(())
+    fn act(&self, what: &str, call: Call, act: Act) -> Done<()> {
+        self.0.troubled(what, call, || self.0.befall(act.clone()))
     }
 
-    fn fails(&self, node: &Addr, what: &str, chance: f64) -> bool {
-        self.0.draw_next(node, what) < chance
+    fn look(&self, what: &str) -> Done<()> {
+        match self.0.mischief(Call::Look) {
+            None => Ok(()),
+            Some(_) => Err(silent(what)),
+        }
+    }
+
+    /// For ever: the step's own limit ends it.
+    async fn never(&self) {
+        self.0.sleep(i64::from(u32::MAX)).await;
+    }
+
+    /// A command to the ramdisk reaches it only when it runs and its channel is open.
+    fn ramdisk(&self, node: &Addr) -> Done<()> {
+        match self.0.machine(node).ramdisk() {
+            Some(from_ms) if from_ms <= self.now_ms() => Ok(()),
+            Some(_) | None => Err(silent(&format!("ramdisk of {node}"))),
+        }
     }
 }
 
@@ -87,75 +108,100 @@ impl Sim {
 impl PowerLook for Sim {
     async fn status(&self, bmc: &Bmc, _password: &Secret) -> Done<PowerSeen> {
         self.exchange(&bmc.node).await?;
-        let on = self.0.truth().nodes.get(&bmc.node).is_some_and(|n| n.on);
-        Ok(if on { PowerSeen::On } else { PowerSeen::Off })
+        let metal = |world: &World| {
+            let mut truth = world.truth();
+            let now_ms = truth.now_ms;
+            truth.metal.machine(&machine_id(bmc), now_ms).is_on
+        };
+        let is_on = match self.0.mischief(Call::LookAtPower) {
+            None => metal(&self.0),
+            Some(Mischief::LiePower) => !metal(&self.0),
+            Some(_) => return Err(silent("power status")),
+        };
+        Ok(if is_on { PowerSeen::On } else { PowerSeen::Off })
     }
 }
 
 #[async_trait]
 impl PowerAct for Sim {
     async fn on(&self, bmc: &Bmc, _password: &Secret) -> Done<()> {
-        self.set_power(&bmc.node, true).await
+        self.exchange(&bmc.node).await?;
+        let act = Act::Switch {
+            machine: machine_id(bmc),
+            to: Power::On,
+        };
+        self.act("power on", Call::ToBmc, act)
     }
 
-    async fn off(&self, bmc: &Bmc, _password: &Secret, _how: Stop) -> Done<()> {
-        self.set_power(&bmc.node, false).await
+    async fn off(&self, bmc: &Bmc, _password: &Secret, how: Stop) -> Done<()> {
+        self.exchange(&bmc.node).await?;
+        let machine = machine_id(bmc);
+        let act = match how {
+            Stop::Soft => Act::Button { machine },
+            Stop::Hard => Act::Switch {
+                machine,
+                to: Power::Off,
+            },
+        };
+        self.act("power off", Call::ToBmc, act)
     }
 
-    async fn reset(&self, bmc: &Bmc, _password: &Secret) -> Done<()> {
-        self.exchange(&bmc.node).await
+    async fn reset(&self, bmc: &Bmc, password: &Secret) -> Done<()> {
+        self.off(bmc, password, Stop::Hard).await?;
+        self.0.sleep(RELAY_MS).await;
+        self.on(bmc, password).await
     }
 
     async fn set_boot_device(
         &self,
         bmc: &Bmc,
         _password: &Secret,
-        _device: BootDevice,
-        _persistence: Persistence,
+        device: BootDevice,
+        persistence: Persistence,
         _firmware: Firmware,
     ) -> Done<()> {
-        self.exchange(&bmc.node).await
+        self.exchange(&bmc.node).await?;
+        let act = Act::BootDevice {
+            machine: machine_id(bmc),
+            device,
+            persistence,
+        };
+        self.act("boot device", Call::ToBmc, act)
     }
 }
 
 #[async_trait]
 impl Agent for Sim {
-    async fn prepare(&self, _boot: &Preparation<'_>) -> Done<()> {
-        Ok(())
+    async fn prepare(&self, boot: &Preparation<'_>) -> Done<()> {
+        let act = Act::Prepare {
+            machine: self.0.machine_of(boot.node),
+            macs: boot.target.macs.clone(),
+        };
+        self.act("boot files (deploy)", Call::Act, act)
     }
 
     async fn report(&self, node: &Addr) -> Done<Report> {
         let world = &self.0;
-        if world.draw(node, "no_callback", 0) < world.faults.no_callback {
-            // For ever: the step's own limit ends it.
-            world.sleep(i64::from(u32::MAX)).await;
+        if world.is_so(node, "no_callback", world.faults().no_callback) {
+            self.never().await;
         }
-        let exported = world.truth().nodes.get(node).is_some_and(|n| n.exported);
-        if !exported {
-            world.sleep(POST_MS).await;
-            world
-                .truth()
-                .nodes
-                .entry(node.clone())
-                .or_default()
-                .exported = true;
+        loop {
+            match world.machine(node).ramdisk() {
+                Some(from_ms) if from_ms <= self.now_ms() => break,
+                Some(from_ms) => world.sleep(from_ms - self.now_ms()).await,
+                None => world.sleep(POLL_MS).await,
+            }
         }
-        let disks = world
-            .truth()
-            .nodes
-            .get(node)
-            .and_then(|n| n.disk.clone())
-            .into_iter()
-            .collect();
-        Ok(Report {
-            address: std::net::Ipv4Addr::LOCALHOST,
-            memory_mb: 0,
-            cpus: 0,
-            disks,
-        })
+        self.look("the ramdisk's report")?;
+        world
+            .report_of(node)
+            .ok_or_else(|| silent("the ramdisk's report"))
     }
 
-    async fn export(&self, _node: &Addr, _disk: &FoundDisk, iqn: &str) -> Done<IscsiTarget> {
+    async fn export(&self, node: &Addr, _disk: &FoundDisk, iqn: &str) -> Done<IscsiTarget> {
+        self.ramdisk(node)?;
+        let machine = self.0.machine_of(node);
+        self.act("export", Call::Act, Act::Export { machine })?;
         Ok(IscsiTarget {
             portal: std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 3260),
             iqn: iqn.to_owned(),
@@ -166,68 +212,82 @@ impl Agent for Sim {
         })
     }
 
-    async fn settle(&self, _node: &Addr, _disk: &FoundDisk) -> Done<()> {
-        Ok(())
+    async fn settle(&self, node: &Addr, _disk: &FoundDisk) -> Done<()> {
+        self.ramdisk(node)
     }
 
-    async fn unexport(&self, _node: &Addr) -> Done<()> {
-        Ok(())
+    async fn unexport(&self, node: &Addr) -> Done<()> {
+        self.ramdisk(node)?;
+        let machine = self.0.machine_of(node);
+        self.0.befall(Act::Unexport { machine })
     }
 
     async fn erase(&self, node: &Addr, _disk: &FoundDisk, _mode: Erase) -> Done<()> {
-        self.0.sleep(1000).await;
-        self.0
-            .truth()
-            .nodes
-            .entry(node.clone())
-            .or_default()
-            .exported = false;
-        Ok(())
+        self.ramdisk(node)?;
+        self.0.sleep(ERASE_MS).await;
+        self.ramdisk(node)?;
+        let machine = self.0.machine_of(node);
+        self.act("erase", Call::Act, Act::Erase { machine })
     }
 
     async fn reboot(&self, node: &Addr) -> Done<()> {
-        self.0
-            .truth()
-            .nodes
-            .entry(node.clone())
-            .or_default()
-            .exported = false;
-        Ok(())
+        self.ramdisk(node)?;
+        let machine = self.0.machine_of(node);
+        self.act("reboot", Call::Act, Act::Reboot { machine })
     }
 
     async fn end(&self, node: &Addr) -> Done<()> {
-        self.0
-            .truth()
-            .nodes
-            .entry(node.clone())
-            .or_default()
-            .exported = false;
-        Ok(())
+        let machine = self.0.machine_of(node);
+        self.act("end of the deployment", Call::Act, Act::End { machine })
     }
 }
 
 #[async_trait]
 impl Boot for Sim {
-    async fn publish(&self, _entry: &BootEntry) -> Done<()> {
-        Ok(())
+    async fn publish(&self, entry: &BootEntry) -> Done<()> {
+        let act = match entry {
+            BootEntry::Deploy { .. } => return Ok(()),
+            BootEntry::Instance { target, boot, .. } => Act::Publish {
+                macs: target.macs.clone(),
+                boot: boot.clone(),
+            },
+        };
+        self.act("boot files", Call::Act, act)
     }
 
-    async fn withdraw(&self, _target: &BootTarget) -> Done<()> {
-        Ok(())
+    async fn withdraw(&self, target: &BootTarget) -> Done<()> {
+        let macs = target.macs.clone();
+        self.act("boot files", Call::Act, Act::Withdraw { macs })
     }
 }
 
 #[async_trait]
 impl Disk for Sim {
     async fn write(&self, job: &DiskJob<'_>, progress: &Progress<'_>) -> Done<WrittenDisk> {
-        let plan = job.plan;
+        let (plan, world) = (job.plan, &self.0);
+        let gone = || {
+            DriverError::new(
+                Trouble::Failed,
+                format!("{}: the session broke off", plan.node),
+            )
+        };
+        let machine = world.machine_of(&plan.node);
+        if !world.machine(&plan.node).is_exported {
+            return Err(gone());
+        }
+        world.befall(Act::BeginWrite {
+            machine: machine.clone(),
+        })?;
         let total = plan.facts.virtual_size;
         let whole = i64::try_from(total / BYTES_PER_MS).unwrap_or(i64::MAX);
         for tenth in 0..10u64 {
             progress("write", total * tenth / 10, total);
-            self.0.sleep(whole / 10).await;
+            world.sleep(whole / 10).await;
         }
-        if self.fails(&plan.node, "write_fail", self.0.faults.write_fail) {
+        if !world.machine(&plan.node).is_exported {
+            return Err(gone());
+        }
+        if world.happens(&plan.node, "write_fail", world.faults().write_fail) {
             return Err(DriverError::new(
                 Trouble::Failed,
                 format!("{}: simulated write error", plan.node),
@@ -237,6 +297,13 @@ impl Disk for Sim {
             Layout::Partitions { table, .. } => Some(*table),
             Layout::WholeDisk { .. } => plan.facts.table,
         };
+        let image = Written {
+            image: plan.facts.sha256,
+            kind: plan.image_type,
+            hostname: plan.config_drive.hostname.to_string(),
+            table,
+        };
+        self.act("write", Call::Act, Act::EndWrite { machine, image })?;
         Ok(WrittenDisk {
             serial: job.found.serial.clone(),
             size: job.found.size,
@@ -253,7 +320,7 @@ impl Images for Sim {
         _facts: &ImageFacts,
         _progress: &Progress<'_>,
     ) -> Done<()> {
-        Ok(())
+        self.look("image")
     }
 }
 
@@ -277,17 +344,23 @@ impl Ledger for Sim {
     }
 
     async fn phoned(&self, instance: &Addr) -> Done<Phoned> {
-        if self.fails(instance, "no_phone", self.0.faults.no_phone) {
-            self.0.sleep(i64::from(u32::MAX)).await;
+        let world = &self.0;
+        if world.happens(instance, "no_phone", world.faults().no_phone) {
+            self.never().await;
         }
-        self.0.sleep(BOOT_MS).await;
-        let hostname = self
-            .0
-            .truth()
-            .hostnames
-            .get(instance)
-            .cloned()
-            .unwrap_or_default();
+        let node = world.truth().node_of.get(instance).cloned();
+        let node = node.ok_or_else(|| silent("an instance that no plan waits for"))?;
+        let hostname = loop {
+            let machine = world.machine(&node);
+            match machine.says() {
+                Some((hostname, from_ms)) if from_ms <= self.now_ms() => {
+                    break hostname.to_owned();
+                }
+                Some((_, from_ms)) => world.sleep(from_ms - self.now_ms()).await,
+                None => world.sleep(POLL_MS).await,
+            }
+        };
+        self.look("the instance's call")?;
         Ok(Phoned {
             hostname,
             address: "simulated".to_owned(),

@@ -1,4 +1,4 @@
-//! Runs simulated steps: polls those that were woken and, when none is left, moves the virtual clock.
+//! Runs simulated steps: polls those that were woken, until none is left that can go on at this instant.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -6,13 +6,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::World;
-
 type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Futures that wait for nothing but the world's clock.
 pub struct Executor<T> {
-    world: Arc<World>,
     tasks: Vec<Option<Task<T>>>,
     free: Vec<usize>,
     woken: Arc<Mutex<VecDeque<usize>>>,
@@ -32,14 +29,19 @@ impl Wake for Bell {
     }
 }
 
-impl<T> Executor<T> {
-    pub fn new(world: Arc<World>) -> Executor<T> {
+impl<T> Default for Executor<T> {
+    fn default() -> Executor<T> {
         Executor {
-            world,
             tasks: Vec::new(),
             free: Vec::new(),
             woken: Arc::default(),
         }
+    }
+}
+
+impl<T> Executor<T> {
+    pub fn new() -> Executor<T> {
+        Executor::default()
     }
 
     pub fn add(&mut self, task: Task<T>) {
@@ -53,10 +55,6 @@ impl<T> Executor<T> {
                 self.tasks.len() - 1
             }
         };
-        self.ring(at);
-    }
-
-    fn ring(&self, at: usize) {
         self.woken
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -70,26 +68,23 @@ impl<T> Executor<T> {
             .pop_front()
     }
 
-    /// The next task's result; `None` when none is left or none can ever go on.
-    pub fn run_to_next(&mut self) -> Option<T> {
-        loop {
-            while let Some(at) = self.next_woken() {
-                let Some(Some(task)) = self.tasks.get_mut(at) else {
-                    continue;
-                };
-                let bell = Waker::from(Arc::new(Bell {
-                    at,
-                    woken: self.woken.clone(),
-                }));
-                if let Poll::Ready(done) = task.as_mut().poll(&mut Context::from_waker(&bell)) {
-                    self.tasks[at] = None;
-                    self.free.push(at);
-                    return Some(done);
-                }
-            }
-            if !self.world.advance() {
-                return None;
+    /// Polls every task that was woken; gives what has ended by then.
+    pub fn run_woken(&mut self) -> Vec<T> {
+        let mut ended = Vec::new();
+        while let Some(at) = self.next_woken() {
+            let Some(Some(task)) = self.tasks.get_mut(at) else {
+                continue;
+            };
+            let bell = Waker::from(Arc::new(Bell {
+                at,
+                woken: self.woken.clone(),
+            }));
+            if let Poll::Ready(done) = task.as_mut().poll(&mut Context::from_waker(&bell)) {
+                self.tasks[at] = None;
+                self.free.push(at);
+                ended.push(done);
             }
         }
+        ended
     }
 }

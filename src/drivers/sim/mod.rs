@@ -1,182 +1,222 @@
 //! The simulated rack: every driver under a virtual clock and one seed. It is for speed, scale and faults; what decides
 //! whether a job works is real.
+//!
+//! What is true of its machines is a fold of the acts that befell them (`metal`), never of what anybody noted: that is what
+//! the engine's journal is checked against. With a file behind it (`record`) the truth outlives the process, as metal does.
 
 mod drivers;
 mod executor;
+mod faults;
+pub mod metal;
+mod record;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 pub use drivers::drivers;
 pub use executor::Executor;
+pub use faults::{Call, Faults, Mischief, Trick};
 
-use super::FoundDisk;
-use crate::ids::{Addr, ParseError};
-use crate::plan::Plan;
+use super::{Done, DriverError, FoundDisk, Trouble, choose_disk};
+use crate::ids::Addr;
 use crate::plan::step::{DiskTarget, Step};
-
-/// What goes wrong, and how often; each is a probability from 0 to 1.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Faults {
-    pub seed: u64,
-    /// An exchange with a BMC is lost; it is tried five times.
-    pub loss: f64,
-    /// A BMC never answers.
-    pub bmc_down: f64,
-    /// A node's ramdisk never reports.
-    pub no_callback: f64,
-    /// A write ends in an error.
-    pub write_fail: f64,
-    /// An instance never phones home.
-    pub no_phone: f64,
-}
-
-impl Default for Faults {
-    fn default() -> Faults {
-        Faults {
-            seed: 0,
-            loss: 0.0,
-            bmc_down: 0.0,
-            no_callback: 0.0,
-            write_fail: 0.0,
-            no_phone: 0.0,
-        }
-    }
-}
-
-impl FromStr for Faults {
-    type Err = ParseError;
-
-    fn from_str(s: &str) -> Result<Faults, ParseError> {
-        const FORM: &str = "seed=N and any of loss=, bmc_down=, no_callback=, write_fail=, no_phone= from 0 to 1, joined by commas";
-        let bad = || ParseError::new(FORM, s);
-        let mut faults = Faults::default();
-        for part in s.split(',').filter(|p| !p.is_empty()) {
-            let (name, value) = part.split_once('=').ok_or_else(bad)?;
-            let chance = || {
-                value
-                    .parse::<f64>()
-                    .ok()
-                    .filter(|p| (0.0..=1.0).contains(p))
-                    .ok_or_else(bad)
-            };
-            match name {
-                "seed" => faults.seed = value.parse().map_err(|_| bad())?,
-                "loss" => faults.loss = chance()?,
-                "bmc_down" => faults.bmc_down = chance()?,
-                "no_callback" => faults.no_callback = chance()?,
-                "write_fail" => faults.write_fail = chance()?,
-                "no_phone" => faults.no_phone = chance()?,
-                _ => return Err(bad()),
-            }
-        }
-        Ok(faults)
-    }
-}
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Faults {
-            seed,
-            loss,
-            bmc_down,
-            no_callback,
-            write_fail,
-            no_phone,
-        } = self;
-        write!(
-            f,
-            "seed={seed},loss={loss},bmc_down={bmc_down},no_callback={no_callback},write_fail={write_fail},no_phone={no_phone}"
-        )
-    }
-}
+use crate::plan::{Bmc, Plan, StepId};
+use metal::{Act, Content, MachineId, Metal, SimDisk};
+use record::Record;
 
 /// What is true in the simulation.
 #[derive(Debug, Default)]
 struct Truth {
+    faults: Faults,
     now_ms: i64,
     sleepers: BTreeMap<(i64, u64), Waker>,
     next_sleeper: u64,
-    nodes: BTreeMap<Addr, SimNode>,
-    hostnames: BTreeMap<Addr, String>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct SimNode {
-    on: bool,
-    /// Rises with every draw about this node, so that each draw is its own.
-    draws: u64,
-    exported: bool,
-    disk: Option<FoundDisk>,
+    metal: Metal,
+    record: Option<Record>,
+    /// Rises with every draw about a node, so that each draw is its own.
+    draws: BTreeMap<Addr, u64>,
+    /// What the last plan calls the machines.
+    machine_of: BTreeMap<Addr, MachineId>,
+    node_of: BTreeMap<Addr, Addr>,
+    /// The step whose future is being polled.
+    current: Option<StepId>,
+    trick: Option<Trick>,
 }
 
 /// The simulated world; drivers share it.
 #[derive(Debug)]
 pub struct World {
-    faults: Faults,
     truth: Mutex<Truth>,
 }
 
 impl World {
     pub fn new(faults: Faults, start_ms: i64) -> Arc<World> {
-        let truth = Truth {
+        World::of(Truth {
+            faults,
             now_ms: start_ms,
             ..Truth::default()
-        };
-        Arc::new(World {
+        })
+    }
+
+    /// A world that goes on from the file, and writes every act into it before anybody is told of it.
+    pub fn open(faults: Faults, file: &Path) -> std::io::Result<Arc<World>> {
+        let (record, acts) = Record::open(file)?;
+        let mut truth = Truth {
             faults,
+            record: Some(record),
+            ..Truth::default()
+        };
+        for (at_ms, act) in acts {
+            truth.now_ms = truth.now_ms.max(at_ms);
+            truth.metal.fold(&act, at_ms);
+        }
+        Ok(World::of(truth))
+    }
+
+    fn of(truth: Truth) -> Arc<World> {
+        Arc::new(World {
             truth: Mutex::new(truth),
         })
     }
 
-    /// Says which nodes are on before anything happens.
-    pub fn set_power(&self, node: &Addr, on: bool) {
-        self.truth().nodes.entry(node.clone()).or_default().on = on;
+    /// Other weather over the same machines.
+    pub fn set_faults(&self, faults: Faults) {
+        self.truth().faults = faults;
     }
 
-    /// Gives every node the disk that the plan looks for, and every instance its name.
-    pub fn learn(&self, plan: &Plan) {
+    /// One thing that will go wrong; `false` from [`World::was_played`] means that it met nothing.
+    pub fn play(&self, trick: Trick) {
+        self.truth().trick = Some(trick);
+    }
+
+    pub fn forget_trick(&self) {
+        self.truth().trick = None;
+    }
+
+    pub fn was_played(&self) -> bool {
+        self.truth().trick.is_none()
+    }
+
+    /// Everything as it is, once what is due has happened.
+    pub fn metal(&self) -> Metal {
         let mut truth = self.truth();
-        for step in &plan.steps {
-            match &step.step {
-                Step::WriteDisk(write) => {
-                    truth.nodes.entry(write.node.clone()).or_default().disk =
-                        Some(disk_for(&write.disk));
+        let now_ms = truth.now_ms;
+        let ids: Vec<MachineId> = truth.metal.machines.keys().cloned().collect();
+        for id in ids {
+            truth.metal.machine(&id, now_ms);
+        }
+        truth.metal.clone()
+    }
+
+    /// An act on a machine, by a driver or by somebody in the aisle.
+    pub fn befall(&self, act: Act) -> Done<()> {
+        let mut truth = self.truth();
+        let now_ms = truth.now_ms;
+        if let Some(record) = &mut truth.record {
+            let written = record.write(now_ms, &act);
+            written.map_err(|e| {
+                DriverError::new(
+                    Trouble::Failed,
+                    format!("the file of the simulated rack cannot be written: {e}"),
+                )
+            })?;
+        }
+        truth.metal.fold(&act, now_ms);
+        Ok(())
+    }
+
+    /// Gives every node the disk that the plan looks for, unless it has one that fits, and learns what the plan calls things.
+    pub fn learn(&self, plan: &Plan) -> Done<()> {
+        let mut wanted: BTreeMap<&Addr, &DiskTarget> = BTreeMap::new();
+        {
+            let mut truth = self.truth();
+            truth.machine_of.clear();
+            for step in &plan.steps {
+                if let Some(bmc) = step.step.nature().bmc {
+                    truth.machine_of.insert(bmc.node.clone(), machine_id(bmc));
                 }
-                Step::EraseDisk { node, disk, .. } => {
-                    truth.nodes.entry(node.clone()).or_default().disk = Some(disk_for(disk));
+                if let Step::AwaitPhoneHome { instance, node, .. } = &step.step {
+                    truth.node_of.insert(instance.clone(), node.clone());
                 }
-                Step::AwaitPhoneHome {
-                    instance, hostname, ..
-                } => {
-                    truth
-                        .hostnames
-                        .insert(instance.clone(), hostname.to_string());
+                if let Step::WriteDisk(write) = &step.step {
+                    wanted.insert(&write.node, &write.disk);
                 }
-                Step::Record { .. }
-                | Step::Forget { .. }
-                | Step::Move { .. }
-                | Step::Claim { .. }
-                | Step::CheckImage { .. }
-                | Step::BootDeploy { .. }
-                | Step::PowerOff { .. }
-                | Step::SetBootDevice { .. }
-                | Step::PowerOn { .. }
-                | Step::AwaitRamdisk { .. }
-                | Step::CheckDisk { .. }
-                | Step::BootInstance { .. }
-                | Step::Reboot { .. }
-                | Step::Finish { .. }
-                | Step::RemoveBoot { .. }
-                | Step::Release { .. } => {}
+                if let Step::EraseDisk { node, disk, .. } = &step.step {
+                    wanted.insert(node, disk);
+                }
             }
+        }
+        for (node, target) in wanted {
+            let machine = self.machine_of(node);
+            let fits = self
+                .report_of(node)
+                .is_some_and(|report| choose_disk(&report, target).is_ok());
+            if !fits {
+                let disk = disk_for(target);
+                self.befall(Act::Disk { machine, disk })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A node without a BMC in the plan is called by its own name.
+    fn machine_of(&self, node: &Addr) -> MachineId {
+        let truth = self.truth();
+        let known = truth.machine_of.get(node).cloned();
+        known.unwrap_or_else(|| node.to_string())
+    }
+
+    fn machine(&self, node: &Addr) -> metal::Machine {
+        let id = self.machine_of(node);
+        let mut truth = self.truth();
+        let now_ms = truth.now_ms;
+        truth.metal.machine(&id, now_ms).clone()
+    }
+
+    fn report_of(&self, node: &Addr) -> Option<super::Report> {
+        let disk = self.machine(node).disk?;
+        Some(super::Report {
+            address: std::net::Ipv4Addr::LOCALHOST,
+            memory_mb: 0,
+            cpus: 0,
+            disks: vec![found(&disk)],
+        })
+    }
+
+    /// Takes the trick that is meant for this call, when there is one.
+    fn mischief(&self, call: Call) -> Option<Mischief> {
+        let mut truth = self.truth();
+        let trick = truth.trick.filter(|t| Some(t.step) == truth.current)?;
+        trick.mischief.befalls(call).then(|| {
+            truth.trick = None;
+            trick.mischief
+        })
+    }
+
+    /// An act, with the mischief that may befall it.
+    pub fn troubled(&self, what: &str, call: Call, mut act: impl FnMut() -> Done<()>) -> Done<()> {
+        match self.mischief(call) {
+            None | Some(Mischief::FailLook | Mischief::LiePower) => act(),
+            Some(Mischief::FailAct) => Err(DriverError::new(
+                Trouble::Failed,
+                format!("{what}: simulated refusal"),
+            )),
+            Some(Mischief::LoseAnswer) => {
+                act()?;
+                Err(drivers::silent(what))
+            }
+            Some(Mischief::Repeat) => {
+                act()?;
+                act()
+            }
+            Some(Mischief::LieAct) => Ok(()),
         }
     }
 
@@ -185,36 +225,60 @@ impl World {
         self.truth.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A number from 0 to 1 that depends on the seed, the node, the question and how often it was asked: never on the order in
-    /// which nodes are served.
-    fn draw(&self, node: &Addr, question: &str, n: u64) -> f64 {
-        let mut hash = Sha256::new();
-        hash.update(self.faults.seed.to_le_bytes());
-        hash.update(node.to_string());
-        hash.update(question);
-        hash.update(n.to_le_bytes());
-        let bytes: [u8; 32] = hash.finalize().into();
-        let number = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        f64::from(number) / f64::from(u32::MAX)
+    /// Whether a chance comes true: it depends on the seed, the node, the question and how often it was asked, never on the order
+    /// in which nodes are served.
+    fn happens(&self, node: &Addr, question: &str, chance: f64) -> bool {
+        if chance <= 0.0 {
+            return false;
+        }
+        let (seed, n) = {
+            let mut truth = self.truth();
+            let draws = truth.draws.entry(node.clone()).or_default();
+            *draws += 1;
+            (*draws, truth.faults.seed)
+        };
+        draw(n, node, question, seed) < chance
     }
 
-    fn draw_next(&self, node: &Addr, question: &str) -> f64 {
-        let n = {
-            let mut truth = self.truth();
-            let node = truth.nodes.entry(node.clone()).or_default();
-            node.draws += 1;
-            node.draws
-        };
-        self.draw(node, question, n)
+    /// Whether something is so of a node, for good.
+    fn is_so(&self, node: &Addr, question: &str, chance: f64) -> bool {
+        chance > 0.0 && draw(self.truth().faults.seed, node, question, 0) < chance
+    }
+
+    pub fn faults(&self) -> Faults {
+        self.truth().faults.clone()
+    }
+
+    /// The real time that a simulated one takes; `None` when it takes none.
+    pub fn real_time_of(&self, ms: i64) -> Option<Duration> {
+        let pace = self.truth().faults.pace?;
+        let ms = f64::from(u32::try_from(ms).unwrap_or(u32::MAX));
+        Some(Duration::from_secs_f64(ms / 1000.0 / pace))
     }
 
     fn sleep(self: &Arc<Self>, ms: i64) -> Sleep {
-        let until = self.truth().now_ms + ms.max(0);
+        let until = self.truth().now_ms.saturating_add(ms.max(0));
         Sleep {
             world: self.clone(),
             until,
             key: None,
         }
+    }
+
+    /// A step's future: while it is polled, the world knows for whom it acts.
+    pub fn during<T>(
+        self: &Arc<Self>,
+        step: StepId,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Pin<Box<dyn Future<Output = T> + Send>> {
+        let world = self.clone();
+        let mut future = Box::pin(future);
+        Box::pin(std::future::poll_fn(move |cx| {
+            world.truth().current = Some(step);
+            let polled = future.as_mut().poll(cx);
+            world.truth().current = None;
+            polled
+        }))
     }
 
     /// Lets time pass for futures that are not run by an [`Executor`]. Never ends: race it against what waits.
@@ -225,43 +289,80 @@ impl World {
         }
     }
 
-    /// Moves time to the next sleeper and wakes everyone whose time has come; false when nobody sleeps.
-    fn advance(&self) -> bool {
+    /// Lets time pass with nobody waiting for it.
+    pub fn wait(&self, time: Duration) {
+        let ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let mut truth = self.truth();
+        truth.now_ms = truth.now_ms.saturating_add(ms);
+    }
+
+    /// Moves time to the next sleeper and wakes everyone whose time has come. Returns the milliseconds that have passed; `None`
+    /// when nobody sleeps.
+    pub fn advance(&self) -> Option<i64> {
         let mut due = Vec::new();
-        {
+        let passed = {
             let mut truth = self.truth();
-            let Some(((until, _), _)) = truth.sleepers.first_key_value() else {
-                return false;
-            };
+            let ((until, _), _) = truth.sleepers.first_key_value()?;
             let until = *until;
-            truth.now_ms = truth.now_ms.max(until);
+            let before = truth.now_ms;
+            truth.now_ms = before.max(until);
             while let Some(entry) = truth.sleepers.first_entry() {
                 if entry.key().0 > until {
                     break;
                 }
                 due.push(entry.remove());
             }
-        }
+            truth.now_ms - before
+        };
         for waker in due {
             waker.wake();
         }
-        true
+        Some(passed)
     }
 }
 
+/// How the world knows a machine: by where its BMC is.
+pub fn machine_id(bmc: &Bmc) -> MachineId {
+    bmc.endpoint.to_string()
+}
+
+/// A number from 0 to 1.
+fn draw(seed: u64, node: &Addr, question: &str, n: u64) -> f64 {
+    let mut hash = Sha256::new();
+    hash.update(seed.to_le_bytes());
+    hash.update(node.to_string());
+    hash.update(question);
+    hash.update(n.to_le_bytes());
+    let bytes: [u8; 32] = hash.finalize().into();
+    let number = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    f64::from(number) / f64::from(u32::MAX)
+}
+
 /// A blank disk that fits every hint.
-fn disk_for(target: &DiskTarget) -> FoundDisk {
+fn disk_for(target: &DiskTarget) -> SimDisk {
     let hints = &target.root_device;
     let serial = target.serial.clone().or_else(|| hints.serial.clone());
-    FoundDisk {
+    SimDisk {
         name: hints.name.clone().unwrap_or_else(|| "sda".to_owned()),
         serial: serial.unwrap_or_else(|| "SIMULATED".to_owned()),
         wwn: hints.wwn.clone().unwrap_or_default(),
         model: hints.model.clone().unwrap_or_default(),
         size: target.size_min,
         rotational: hints.rotational.unwrap_or(false),
-        blank: true,
-        head: vec![0; 1024],
+        content: Content::Blank,
+    }
+}
+
+fn found(disk: &SimDisk) -> FoundDisk {
+    FoundDisk {
+        name: disk.name.clone(),
+        serial: disk.serial.clone(),
+        wwn: disk.wwn.clone(),
+        model: disk.model.clone(),
+        size: disk.size,
+        rotational: disk.rotational,
+        blank: disk.is_blank(),
+        head: disk.head(),
     }
 }
 
@@ -305,21 +406,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_read_and_written() {
-        let faults: Faults = "seed=7,loss=0.05".parse().unwrap();
-        assert_eq!((faults.seed, faults.loss), (7, 0.05));
-        assert_eq!(faults.to_string().parse::<Faults>().unwrap(), faults);
-        for bad in ["seed", "seed=x", "loss=2", "luck=1"] {
-            assert!(bad.parse::<Faults>().is_err(), "{bad}");
-        }
+    fn draws_do_not_depend_on_order() {
+        let (a, b): (Addr, Addr) = ("node.a".parse().unwrap(), "node.b".parse().unwrap());
+        let first = (draw(1, &a, "x", 1), draw(1, &b, "x", 1));
+        assert_eq!(first, (draw(1, &a, "x", 1), draw(1, &b, "x", 1)));
+        assert_ne!(first.0, first.1);
     }
 
     #[test]
-    fn draws_do_not_depend_on_order() {
-        let world = World::new("seed=1".parse().unwrap(), 0);
-        let (a, b): (Addr, Addr) = ("node.a".parse().unwrap(), "node.b".parse().unwrap());
-        let first = (world.draw(&a, "x", 1), world.draw(&b, "x", 1));
-        assert_eq!(first, (world.draw(&a, "x", 1), world.draw(&b, "x", 1)));
-        assert_ne!(first.0, first.1);
+    fn the_truth_outlives_the_world_and_a_torn_last_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("metal");
+        let act = |machine: &str| Act::Switch {
+            machine: machine.to_owned(),
+            to: metal::Power::On,
+        };
+        let world = World::open(Faults::default(), &file).unwrap();
+        world.befall(act("a")).unwrap();
+        world.wait(Duration::from_secs(60));
+        world.befall(act("b")).unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{text}{{\"at_ms\":70")).unwrap();
+        let again = World::open(Faults::default(), &file).unwrap();
+        assert_eq!(again.metal(), world.metal());
+        again.befall(act("c")).unwrap();
+        let third = World::open(Faults::default(), &file).unwrap();
+        assert_eq!(third.metal(), again.metal());
+        assert!(third.metal().machines["a"].is_on && !third.metal().machines["c"].is_on);
     }
 }

@@ -94,6 +94,15 @@ pub fn get_boot_flags() -> Command {
     command("read boot flags", CHASSIS, 0x09, &[0x05, 0, 0])
 }
 
+/// The device that boot flags (parameter 5) set for more than the next start; the inner `None` when they set none. `None` when
+/// the answer is too short to tell.
+pub fn boot_for_good(data: &[u8]) -> Option<Option<u8>> {
+    let (valid, device) = (*data.get(2)?, *data.get(3)?);
+    let device = device >> 2 & 0x0F;
+    let is_set = valid & 0x80 != 0 && valid & 0x40 != 0 && device != 0;
+    Some(is_set.then_some(device))
+}
+
 /// Whether the chassis is on: bit 0 of the first byte.
 pub fn is_on(data: &[u8]) -> Option<bool> {
     data.first().map(|state| state & 1 == 1)
@@ -133,5 +142,11 @@ mod tests {
         assert_eq!(flags(BootDevice::Pxe, false, true), [0xA0, 0x04, 0, 0, 0]);
         assert_eq!(flags(BootDevice::Pxe, true, false), [0xC0, 0x04, 0, 0, 0]);
         assert_eq!(flags(BootDevice::Disk, true, true), [0xE0, 0x08, 0, 0, 0]);
+        let read = |flags: [u8; 5]| boot_for_good(&[&[1, 5], &flags[..]].concat());
+        assert_eq!(read(flags(BootDevice::Disk, true, true)), Some(Some(2)));
+        // Set for the next start alone, or not valid: nothing that lasts.
+        assert_eq!(read(flags(BootDevice::Pxe, false, true)), Some(None));
+        assert_eq!(read([0x60, 0x08, 0, 0, 0]), Some(None));
+        assert_eq!(boot_for_good(&[1, 5, 0xE0]), None);
     }
 }

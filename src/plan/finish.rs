@@ -1,0 +1,188 @@
+//! From changes and steps to the finished plan: order, numbers, what was read, and its id.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fingerprint::fingerprint;
+use super::make::Maker;
+use super::reads::{self, Reads};
+use super::select::Everything;
+use super::{Budget, Confined, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile};
+use crate::diag::Diagnostics;
+use crate::ids::Addr;
+use crate::model::{ImageType, PowerSeen, PowerState};
+use crate::units::Sha256;
+
+impl<'a> Maker<'a> {
+    /// The first power-off of each node carries what was seen, so that apply can tell a node somebody has switched on since.
+    pub(super) fn note_seen_power(&self, steps: &mut [PlannedStep]) {
+        let mut changed: BTreeSet<Addr> = BTreeSet::new();
+        for planned in steps {
+            match &mut planned.step {
+                Step::PowerOff { bmc, seen, .. } => {
+                    if changed.insert(bmc.node.clone()) {
+                        *seen = self.input.observed.power.get(&bmc.node).cloned();
+                    }
+                }
+                Step::PowerOn { bmc } => {
+                    changed.insert(bmc.node.clone());
+                }
+                Step::Record { .. }
+                | Step::Forget { .. }
+                | Step::Move { .. }
+                | Step::Claim { .. }
+                | Step::CheckImage { .. }
+                | Step::BootDeploy { .. }
+                | Step::SetBootDevice { .. }
+                | Step::AwaitRamdisk { .. }
+                | Step::CheckDisk { .. }
+                | Step::WriteDisk(_)
+                | Step::EraseDisk { .. }
+                | Step::BootInstance { .. }
+                | Step::Reboot { .. }
+                | Step::AwaitPhoneHome { .. }
+                | Step::Finish { .. }
+                | Step::RemoveBoot { .. }
+                | Step::Release { .. } => {}
+            }
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Result<Plan, Diagnostics> {
+        if self.diagnostics.has_errors() {
+            return Err(self.diagnostics);
+        }
+        self.tell_moves();
+        let (mut steps, new_id) = match graph::order(std::mem::take(&mut self.builder.steps)) {
+            Ok(ordered) => ordered,
+            Err(knot) => {
+                let names: BTreeSet<String> = knot.iter().map(|s| s.subject.to_string()).collect();
+                self.circle(&names.into_iter().collect::<Vec<_>>().join(" -> "));
+                return Err(self.diagnostics);
+            }
+        };
+        for change in &mut self.changes {
+            for id in &mut change.steps {
+                *id = new_id[id.0 as usize];
+            }
+        }
+        self.changes.sort_by(|a, b| a.addr.cmp(&b.addr));
+        self.note_seen_power(&mut steps);
+        let alerts = self.alerts();
+        let mut plan = Plan {
+            format: planfile::FORMAT,
+            id: String::new(),
+            intent: self.input.intent,
+            confined: self.confined(),
+            made_from: self.made_from(),
+            reads: self.reads(&steps),
+            images: self.digests_of_images(),
+            changes: std::mem::take(&mut self.changes),
+            steps,
+            budgets: self.budgets(),
+            warnings: self.diagnostics.iter().map(|d| d.message.clone()).collect(),
+            findings: Vec::new(),
+        };
+        plan.warnings.extend(network_boot_warning(&plan));
+        plan.warnings.extend(alerts);
+        // A node that is not touched is spoken of too: not knowing is not the same as nothing to do.
+        for (node, seen) in &self.input.observed.power {
+            if let PowerSeen::Unknown(why) = seen {
+                plan.warnings
+                    .push(format!("power of {node} is unknown: {why}"));
+            }
+        }
+        for (node, run) in &self.input.observed.busy {
+            plan.warnings.push(format!(
+                "{node} is being worked on by {run}: how it looks does not count"
+            ));
+        }
+        plan.id = planfile::id_of(&plan);
+        Ok(plan)
+    }
+
+    fn confined(&self) -> Option<Confined> {
+        let resources = self.selected.clone()?;
+        let recorded = &self.input.recorded.resources;
+        let was_on = |addr| Some(&recorded.get(addr)?.as_instance()?.node);
+        let is_on = |addr| Some(&self.placed.get(addr)?.node);
+        let nodes = resources.iter().flat_map(|a| [was_on(a), is_on(a)]);
+        Some(Confined {
+            to: self.input.selection.clone(),
+            nodes: nodes.flatten().cloned().collect(),
+            resources,
+        })
+    }
+
+    fn made_from(&self) -> MadeFrom {
+        MadeFrom {
+            lineage: self.input.recorded.lineage.clone(),
+            serial: self.input.recorded.serial,
+            configuration: match self.input.intent {
+                Intent::Apply => fingerprint(self.input.fleet),
+                Intent::Destroy | Intent::Refresh => fingerprint(self.fleet),
+            },
+        }
+    }
+
+    fn reads(&self, steps: &[PlannedStep]) -> Reads {
+        let everything = Everything::of(self.fleet, self.input.recorded, self.written);
+        Reads {
+            power: self.power_of_touched(steps),
+            ..reads::of(
+                &everything,
+                self.written,
+                self.unmoved,
+                &self.moves,
+                &self.changes,
+                steps,
+            )
+        }
+    }
+
+    fn power_of_touched(&self, steps: &[PlannedStep]) -> BTreeMap<Addr, PowerSeen> {
+        let touched: BTreeSet<&Addr> = steps.iter().filter_map(|s| s.node.as_ref()).collect();
+        let power = &self.input.observed.power;
+        let seen = touched
+            .into_iter()
+            .filter_map(|node| Some((node.clone(), power.get(node)?.clone())));
+        seen.collect()
+    }
+
+    fn digests_of_images(&self) -> BTreeMap<Addr, Sha256> {
+        let facts = self.input.facts.iter();
+        facts.map(|(a, f)| (a.clone(), f.sha256)).collect()
+    }
+
+    fn budgets(&self) -> BTreeMap<Addr, Budget> {
+        let sites = self.fleet.sites.iter();
+        let budgets = sites.map(|(addr, site)| {
+            let budget = Budget {
+                writes: site.limits.parallel_writes,
+                boots: site.limits.parallel_boots,
+            };
+            (addr.clone(), budget)
+        });
+        budgets.collect()
+    }
+}
+
+fn network_boot_warning(plan: &Plan) -> Option<String> {
+    let started: BTreeSet<&Addr> = plan
+        .steps
+        .iter()
+        .filter(|s| matches!(s.step, Step::PowerOn { .. } | Step::Reboot { .. }))
+        .map(|s| &s.subject)
+        .collect();
+    let boots_over_network = |step: &Step| {
+        matches!(step, Step::Finish { record, .. }
+            if record.image.kind == ImageType::Partition && record.desired.power_state == PowerState::On)
+    };
+    let count = plan
+        .steps
+        .iter()
+        .filter(|s| started.contains(&s.subject) && boots_over_network(&s.step))
+        .count();
+    (count > 0).then(|| {
+        format!("{count} of the instances load their kernel over the network at every boot: keep `bmctl serve` running at their site")
+    })
+}

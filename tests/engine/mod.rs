@@ -1,0 +1,9 @@
+//! The engine on the simulated rack, with a real store: whole fleets, faults, and a run that dies at every point there is.
+
+mod budgets;
+mod dies;
+mod racks;
+mod rig;
+mod runs;
+mod soak;
+mod tricks;
