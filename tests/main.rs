@@ -33,5 +33,6 @@ mod planfile;
 mod postgres;
 mod rack;
 mod reports;
+mod schemas;
 mod stale;
 mod store;

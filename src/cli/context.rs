@@ -202,6 +202,12 @@ impl Session {
         let store = store.fenced(&lease).patient(lock::teller(*out));
         let mut session = Session::with(configured, store, state_dir, faults, selection).await?;
         session.alone = true;
+        if session.world.is_none() {
+            session.drivers.power = Arc::new(power::fenced::Fenced {
+                inner: session.drivers.power.clone(),
+                is_sure: lease.asker(),
+            });
+        }
         Ok((session, lease))
     }
 

@@ -30,11 +30,13 @@ mod records;
 pub mod render;
 pub mod report;
 pub mod rollout;
+pub mod schema;
 pub mod select;
 pub mod specs;
 pub mod step;
 pub mod steps;
 pub mod view;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +53,7 @@ pub use select::{Pattern, Selection};
 pub use step::{Bmc, PlannedStep, Step, StepId};
 
 /// A finished plan. Its `id` is the SHA-256 of everything else in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Plan {
     pub format: u32,
     pub id: String,
@@ -77,7 +79,7 @@ pub struct Plan {
 }
 
 /// What was asked for, and the resources that came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Confined {
     pub to: Selection,
     pub resources: BTreeSet<Addr>,
@@ -86,7 +88,7 @@ pub struct Confined {
 }
 
 /// The state a plan was made from, and the configuration's fingerprint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MadeFrom {
     pub lineage: String,
     pub serial: u64,
@@ -94,7 +96,7 @@ pub struct MadeFrom {
 }
 
 /// How many of a kind of step may run at once at a site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Budget {
     pub writes: u32,
     pub boots: u32,
@@ -108,7 +110,9 @@ impl Budget {
     };
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     Create,
@@ -145,7 +149,9 @@ impl Action {
 }
 
 /// What a change costs, from nothing to everything (design rule 13).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
     InPlace,
@@ -176,7 +182,7 @@ impl Risk {
 }
 
 /// One resource that differs, why, and what it costs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Change {
     pub addr: Addr,
     pub action: Action,
@@ -195,7 +201,7 @@ pub struct Change {
     pub steps: Vec<StepId>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttributeChange {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
