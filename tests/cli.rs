@@ -455,7 +455,7 @@ fn what_is_written_is_closed_to_others_and_holds_no_secret() {
     for dir in [&state, &state.join("sim")] {
         assert_eq!(mode(dir), 0o700, "{}", dir.display());
     }
-    for file in ["state.db", "sim/state.db"] {
+    for file in ["state.db", "sim/state.db", "high-water", "open.lock"] {
         assert_eq!(mode(&state.join(file)), 0o600, "{file}");
     }
     let mut all = Vec::new();

@@ -64,7 +64,7 @@ impl Server {
         ]));
         let port = free_port();
         let mut text = format!(
-            "port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{}'\nfsync = off\nmax_connections = 300\n",
+            "port = {port}\nlisten_addresses = 'localhost'\nunix_socket_directories = '{}'\nfsync = off\nmax_connections = 300\n",
             dir.display()
         );
         for setting in settings {
@@ -104,6 +104,14 @@ impl Server {
         self.control(&["restart", "-m", "immediate"]);
     }
 
+    pub fn stop(&self) {
+        self.control(&["stop", "-m", "immediate"]);
+    }
+
+    pub fn go_on(&self) {
+        self.control(&["start"]);
+    }
+
     fn control(&self, what: &[&str]) {
         let data = self.dir.join("data");
         check(
@@ -114,6 +122,14 @@ impl Server {
                 .arg(self.dir.join("log"))
                 .args(what),
         );
+    }
+
+    /// Over TCP and TLS, to a server whose name is `localhost`.
+    pub fn tls_url(&self, rest: &str) -> Secret {
+        Secret::new(format!(
+            "postgres://bmctl@localhost:{}/postgres?{rest}",
+            self.port
+        ))
     }
 
     /// Over the socket, as a user without a password.
@@ -127,7 +143,7 @@ impl Server {
 }
 
 /// The user that a server runs as when the tests are run by root, which PostgreSQL refuses.
-fn unprivileged() -> Option<(u32, u32)> {
+pub fn unprivileged() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }

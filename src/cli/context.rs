@@ -21,7 +21,7 @@ use crate::ids::Addr;
 use crate::model::{Fleet, ImageFacts, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
 use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection};
 use crate::secret::{Key32, Secret};
-use crate::store::{Lease, Sealer, Store};
+use crate::store::{HighWater, Lease, Sealer, Store};
 
 /// Arguments of every command that evaluates the configuration.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -160,7 +160,10 @@ pub async fn open_store(
             Store::open(&dir, sealer).await?
         }
     };
-    Ok((store, dir))
+    if simulated {
+        return Ok((store, dir));
+    }
+    Ok((store.remembering(HighWater::of(root)), dir))
 }
 
 fn make_private(dir: &Path) -> Result<(), Failure> {
@@ -194,7 +197,7 @@ impl Session {
         let (store, state_dir) =
             open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
         let lease = lock::acquire(&store, &configured.root, wait, out).await?;
-        let store = store.fenced(&lease);
+        let store = store.fenced(&lease).patient(lock::teller(*out));
         let session = Session::with(configured, store, state_dir, faults, selection).await?;
         Ok((session, lease))
     }

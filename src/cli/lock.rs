@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::context::{self, ConfigArgs};
 use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global};
-use crate::store::{Actor, Force, Lease, LeaseRow, Store, StoreError, TERM};
+use crate::store::{Actor, Force, Lease, LeaseRow, Store, StoreError, TERM, Waiting};
 
 /// Who may apply: list it, or take it away
 #[derive(Debug, clap::Args)]
@@ -113,6 +113,25 @@ pub async fn acquire(
                 tokio::time::sleep(RETRY).await;
             }
             ended => return ended.map_err(refused),
+        }
+    }
+}
+
+/// Tells the person who watches that nothing goes on because the state database does not answer.
+pub fn teller(out: Out) -> impl Fn(&Waiting) + Send + Sync + 'static {
+    move |waiting| match waiting {
+        Waiting::Since { seconds: 0, why } => {
+            out.note(&format!("Waiting for the state database: {why}"));
+        }
+        Waiting::Since { seconds, .. } => {
+            out.note(&format!(
+                "Still waiting for the state database, for {seconds} s."
+            ));
+        }
+        Waiting::Over { seconds } => {
+            out.note(&format!(
+                "The state database is back after {seconds} s; going on."
+            ));
         }
     }
 }

@@ -8,6 +8,7 @@ mod argv;
 mod completions;
 mod console;
 mod context;
+mod events;
 mod exit;
 mod explain;
 mod facts;

@@ -2,8 +2,9 @@
 
 use super::context::{self, ConfigArgs};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global};
+use super::{CommandResult, Exit, Failure, Global, lock};
 use crate::ids::Addr;
+use crate::store::Verified;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -35,13 +36,25 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Read all of the state and of its journal, and check every checksum
+    Verify {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Take a state that is older than one that was seen here, such as a copy that was brought back on purpose
+    Accept {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let config = match &args.command {
-        Command::List { config, .. } | Command::Show { config, .. } | Command::Runs { config } => {
-            config
-        }
+        Command::List { config, .. }
+        | Command::Show { config, .. }
+        | Command::Runs { config }
+        | Command::Verify { config }
+        | Command::Accept { config } => config,
     };
     let configured = context::configure(global, config, out)?;
     let (store, _) = context::open_store(
@@ -51,7 +64,6 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         false,
     )
     .await?;
-    let recorded = store.recorded().await?;
     match args.command {
         Command::List {
             prefix,
@@ -59,6 +71,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             config: _,
         } => {
             let prefix = prefix.unwrap_or_default();
+            let recorded = store.recorded().await?;
             let all: Vec<String> = recorded
                 .resources
                 .keys()
@@ -72,6 +85,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             }
         }
         Command::Show { address, config: _ } => {
+            let recorded = store.recorded().await?;
             let resource = recorded.resources.get(&address).ok_or_else(|| {
                 Failure::new(
                     Exit::Error,
@@ -83,11 +97,21 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         Command::Runs { config: _ } => {
             for run in store.runs().await? {
                 let outcome = run.outcome.as_deref().unwrap_or("did not end");
-                out.line(&format!(
-                    "{}  started {} ms  {outcome}",
-                    run.id, run.started_ms
-                ));
+                let by = run.by.map(|by| format!("  by {by}")).unwrap_or_default();
+                let started = lock::utc(run.started_ms);
+                out.line(&format!("{}  {started}  {outcome}{by}", run.id));
             }
+        }
+        Command::Verify { config: _ } => {
+            let Verified { rows, records } = store.verify().await?;
+            out.line(&format!(
+                "Whole: {rows} rows and {records} records of the journal in the {}.",
+                store.place()
+            ));
+        }
+        Command::Accept { config: _ } => {
+            let serial = store.accept().await?;
+            out.line(&format!("Taken: the state with serial {serial}."));
         }
     }
     Ok(Exit::Done)

@@ -12,6 +12,7 @@ pub mod draw;
 mod drift;
 mod fingerprint;
 mod finish;
+pub mod forecast;
 pub mod graph;
 pub mod groups;
 mod ignore;
@@ -27,6 +28,7 @@ pub mod quorum;
 pub mod reads;
 mod records;
 pub mod render;
+pub mod report;
 pub mod rollout;
 pub mod select;
 pub mod specs;
@@ -96,6 +98,14 @@ pub struct MadeFrom {
 pub struct Budget {
     pub writes: u32,
     pub boots: u32,
+}
+
+impl Budget {
+    /// Of a site whose configuration has gone.
+    pub const DEFAULT: Budget = Budget {
+        writes: 8,
+        boots: 16,
+    };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

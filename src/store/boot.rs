@@ -59,72 +59,90 @@ impl BootEntry {
 impl Store {
     /// Points a node's MACs at its instance; the deployment, if one is open, goes on.
     pub async fn put_boot_entry(&self, entry: &BootEntry) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        write.put_boot(entry).await?;
-        write.commit().await?;
-        self.bell.notify_waiters();
-        Ok(())
+        self.patiently(|| async {
+            let mut write = self.write().await?;
+            write.put_boot(entry).await?;
+            write.commit().await?;
+            self.bell.notify_waiters();
+            Ok(())
+        })
+        .await
     }
 
     pub async fn remove_boot_entries(&self, macs: &[Mac]) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        let keys = macs.iter().map(|mac| values![*mac]).collect();
-        write.remove(Table::Boot, keys).await?;
-        write.commit().await?;
-        self.bell.notify_waiters();
-        Ok(())
+        self.patiently(|| async {
+            let mut write = self.write().await?;
+            let keys = macs.iter().map(|mac| values![*mac]).collect();
+            write.remove(Table::Boot, keys).await?;
+            write.commit().await?;
+            self.bell.notify_waiters();
+            Ok(())
+        })
+        .await
     }
 
     pub async fn boot_entry(&self, mac: Mac) -> Result<Option<BootEntry>, StoreError> {
-        let row = self.read().await?.one(Table::Boot, values![mac]).await?;
-        let Some(row) = row else { return Ok(None) };
-        let [_, _, body] = cells(row)?;
-        from_json("a boot entry", &body.text()?).map(Some)
+        self.patiently(|| async {
+            let row = self.read().await?.one(Table::Boot, values![mac]).await?;
+            let Some(row) = row else { return Ok(None) };
+            let [_, _, body] = cells(row)?;
+            from_json("a boot entry", &body.text()?).map(Some)
+        })
+        .await
     }
 
     /// Every MAC of a site that may boot, with what it is given.
     pub async fn boot_entries(&self, site: &Addr) -> Result<Vec<(Mac, BootEntry)>, StoreError> {
-        let mut out = Vec::new();
-        for row in self.read().await?.all(Table::Boot).await? {
-            let [mac, of, body] = cells(row)?;
-            if of.text()? == site.to_string() {
-                let entry = from_json("a boot entry", &body.text()?)?;
-                out.push((parse("a MAC", &mac.text()?)?, entry));
+        self.patiently(|| async {
+            let mut out = Vec::new();
+            for row in self.read().await?.all(Table::Boot).await? {
+                let [mac, of, body] = cells(row)?;
+                if of.text()? == site.to_string() {
+                    let entry = from_json("a boot entry", &body.text()?)?;
+                    out.push((parse("a MAC", &mac.text()?)?, entry));
+                }
             }
-        }
-        Ok(out)
+            Ok(out)
+        })
+        .await
     }
 
     /// Says that a site's services serve these entries; one that was written anew in between is left to the next round.
     pub async fn mark_served(&self, entries: &[(Mac, BootEntry)]) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        for (mac, entry) in entries {
-            let body = to_json("a boot entry", entry)?;
-            let sql = "UPDATE boot SET served = 1 WHERE mac = $1 AND body = $2 AND served = 0";
-            write.tx.execute(sql, values![*mac, body]).await?;
-        }
-        write.commit().await?;
-        self.bell.notify_waiters();
-        Ok(())
+        self.patiently(|| async {
+            let mut write = self.write().await?;
+            for (mac, entry) in entries {
+                let body = to_json("a boot entry", entry)?;
+                let sql = "UPDATE boot SET served = 1 WHERE mac = $1 AND body = $2 AND served = 0";
+                write.tx.execute(sql, values![*mac, body]).await?;
+            }
+            write.commit().await?;
+            self.bell.notify_waiters();
+            Ok(())
+        })
+        .await
     }
 
     /// Whether the site's services have taken up the entries of all these MACs.
     pub async fn is_served(&self, macs: &[Mac]) -> Result<bool, StoreError> {
-        let mut read = self.read().await?;
-        for mac in macs {
-            let sql = "SELECT served FROM boot WHERE mac = $1";
-            let served = match read.tx.row(sql, values![*mac]).await? {
-                Some(row) => {
-                    let [served] = row.cells()?;
-                    served.int()?
+        self.patiently(|| async {
+            let mut read = self.read().await?;
+            for mac in macs {
+                let sql = "SELECT served FROM boot WHERE mac = $1";
+                let served = match read.tx.row(sql, values![*mac]).await? {
+                    Some(row) => {
+                        let [served] = row.cells()?;
+                        served.int()?
+                    }
+                    None => 0,
+                };
+                if served != 1 {
+                    return Ok(false);
                 }
-                None => 0,
-            };
-            if served != 1 {
-                return Ok(false);
             }
-        }
-        Ok(true)
+            Ok(true)
+        })
+        .await
     }
 }
 

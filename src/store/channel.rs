@@ -103,14 +103,25 @@ impl Store {
         entry: &BootEntry,
     ) -> Result<(), StoreError> {
         let token = self.sealer.seal(new.id, new.token.expose())?;
+        self.patiently(|| async { self.open_once(new, entry, token.clone()).await })
+            .await
+    }
+
+    async fn open_once(
+        &self,
+        new: &NewDeployment<'_>,
+        entry: &BootEntry,
+        token: Vec<u8>,
+    ) -> Result<(), StoreError> {
         let mut write = self.write().await?;
-        let sql = "UPDATE deployments SET status = 'over' WHERE node = $1";
-        write.tx.execute(sql, values![new.node]).await?;
+        let sql = "UPDATE deployments SET status = 'over' WHERE node = $1 AND id <> $2";
+        write.tx.execute(sql, values![new.node, new.id]).await?;
         write
             .tx
             .execute(
                 "INSERT INTO deployments (id, instance, node, macs, token, expires_at, status, number)
-                 VALUES ($1, $2, $3, $4, $5, $6, 'waiting', (SELECT coalesce(max(number), 0) + 1 FROM deployments))",
+                 VALUES ($1, $2, $3, $4, $5, $6, 'waiting', (SELECT coalesce(max(number), 0) + 1 FROM deployments))
+                 ON CONFLICT (id) DO NOTHING",
                 values![
                     new.id,
                     new.instance,
@@ -153,8 +164,16 @@ impl Store {
         args: Vec<Value>,
     ) -> Result<Option<Deployment>, StoreError> {
         let sql = Sql::Built(format!("{DEPLOYMENT}{which}"));
-        let row = self.read().await?.tx.row(sql, args).await?;
+        let row = self.find(sql, args).await?;
         row.map(|row| self.read_deployment(row)).transpose()
+    }
+
+    async fn find(&self, sql: Sql, args: Vec<Value>) -> Result<Option<Row>, StoreError> {
+        self.patiently(|| async {
+            let mut read = self.read().await?;
+            read.tx.row(sql.clone(), args.clone()).await
+        })
+        .await
     }
 
     fn read_deployment(&self, row: Row) -> Result<Deployment, StoreError> {
@@ -218,24 +237,28 @@ impl Store {
 
     pub async fn ready(&self, id: &str, report: &str) -> Result<(), StoreError> {
         let sql = "UPDATE deployments SET status = 'ready', report = $2 WHERE id = $1 AND status = 'exchanged'";
-        self.update_deployment(sql, values![id, report]).await?;
-        Ok(())
+        self.repeat(sql, values![id, report]).await
     }
 
     /// Ends a deployment's channel for a reason that a person should read.
     pub async fn stop_deployment(&self, id: &str, trouble: &str) -> Result<(), StoreError> {
         let sql = "UPDATE deployments SET status = 'stopped', trouble = $2 WHERE id = $1 AND status <> 'over'";
-        self.update_deployment(sql, values![id, trouble]).await?;
-        Ok(())
+        self.repeat(sql, values![id, trouble]).await
     }
 
     pub async fn end_deployment(&self, node: &Addr) -> Result<(), StoreError> {
         let sql = "UPDATE deployments SET status = 'over', trouble = coalesce(trouble, '') WHERE node = $1";
-        self.update_deployment(sql, values![node]).await?;
+        self.repeat(sql, values![node]).await
+    }
+
+    /// A statement that does nothing the second time.
+    async fn repeat(&self, sql: &'static str, args: Vec<Value>) -> Result<(), StoreError> {
+        self.patiently(|| async { self.update_deployment(sql, args.clone()).await })
+            .await?;
         Ok(())
     }
 
-    /// Whether exactly one was as the statement wants it.
+    /// Whether exactly one was as the statement wants it. Not repeated by itself: the second time the answer would be no.
     async fn update_deployment(
         &self,
         sql: &'static str,
@@ -289,7 +312,7 @@ impl Store {
         sql: &'static str,
         args: Vec<Value>,
     ) -> Result<Option<Command>, StoreError> {
-        let row = self.read().await?.tx.row(sql, args).await?;
+        let row = self.find(sql.into(), args).await?;
         let Some(row) = row else { return Ok(None) };
         let [id, line, status, message] = row.cells()?;
         Ok(Some(Command {

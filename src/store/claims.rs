@@ -11,37 +11,43 @@ use crate::ids::Addr;
 impl Store {
     /// Who holds each claimed node.
     pub async fn claims(&self) -> Result<BTreeMap<Addr, Addr>, StoreError> {
-        let mut out = BTreeMap::new();
-        for row in self.read().await?.all(Table::Claims).await? {
-            let [node, instance] = cells(row)?;
-            let instance = parse("a claim", &instance.text()?)?;
-            out.insert(parse("a claim", &node.text()?)?, instance);
-        }
-        Ok(out)
+        self.patiently(|| async {
+            let mut out = BTreeMap::new();
+            for row in self.read().await?.all(Table::Claims).await? {
+                let [node, instance] = cells(row)?;
+                let instance = parse("a claim", &instance.text()?)?;
+                out.insert(parse("a claim", &node.text()?)?, instance);
+            }
+            Ok(out)
+        })
+        .await
     }
 
     /// Compare-and-set of the node's owner: claimed when it was free or ours already.
     pub async fn claim(&self, node: &Addr, instance: &Addr) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        let holder = match write.one(Table::Claims, values![node]).await? {
-            None => {
-                write
-                    .add(Table::Claims, vec![values![node, instance]])
-                    .await?;
-                return write.commit().await;
+        self.patiently(|| async {
+            let mut write = self.write().await?;
+            let holder = match write.one(Table::Claims, values![node]).await? {
+                None => {
+                    write
+                        .add(Table::Claims, vec![values![node, instance]])
+                        .await?;
+                    return write.commit().await;
+                }
+                Some(row) => {
+                    let [_, holder] = cells(row)?;
+                    holder.text()?
+                }
+            };
+            if holder == instance.to_string() {
+                return Ok(());
             }
-            Some(row) => {
-                let [_, holder] = cells(row)?;
-                holder.text()?
-            }
-        };
-        if holder == instance.to_string() {
-            return Ok(());
-        }
-        Err(StoreError::Claimed {
-            node: node.clone(),
-            holder,
+            Err(StoreError::Claimed {
+                node: node.clone(),
+                holder,
+            })
         })
+        .await
     }
 }
 

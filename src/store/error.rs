@@ -56,6 +56,23 @@ pub enum StoreError {
     )]
     Corrupt { what: String, why: String },
     #[error(
+        "this is an old copy of the state: its serial is {serial}, and {seen} was seen before ({path}); bring back the newer one, or, when this one is right, take it with `bmctl state accept`"
+    )]
+    OldCopy {
+        serial: u64,
+        seen: u64,
+        path: String,
+    },
+    #[error(
+        "{place} is another state than the one that was here before (lineage {found}, and {seen} was seen: {path}); it was emptied or replaced: bring back the other one, or, when this one is right, take it with `bmctl state accept`"
+    )]
+    OtherState {
+        place: String,
+        found: String,
+        seen: String,
+        path: String,
+    },
+    #[error(
         "run {run}: expected batch {expected} of the journal, found {found}; this is a bug in bmctl"
     )]
     OutOfOrder {
@@ -105,6 +122,10 @@ impl StoreError {
             Some(SQLITE_READONLY) => return StoreError::ReadOnly { place },
             Some(_) | None => {}
         }
+        #[allow(
+            clippy::wildcard_enum_match_arm,
+            reason = "the library's list of errors is open; what is not told apart here is shown as it is"
+        )]
         match &source {
             sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => StoreError::Lost { place, source },
             // admin_shutdown, crash_shutdown, cannot_connect_now; connection exceptions; a server that is a standby since.

@@ -7,7 +7,9 @@ use tokio::sync::Notify;
 
 use super::database::{Database, Tx};
 use super::head::Head;
+use super::high_water::HighWater;
 use super::lease::Fence;
+use super::patience::Patience;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::sums::Table;
@@ -24,6 +26,10 @@ pub struct Store {
     pub(super) bell: Arc<Notify>,
     /// The lease that must still be held for a write to be done.
     pub(super) fence: Option<Fence>,
+    /// Who is told of a database that does not answer; without it, that is an error.
+    pub(super) patience: Option<Arc<Patience>>,
+    /// How far this state was seen to have come.
+    pub(super) seen: Option<Arc<HighWater>>,
 }
 
 /// A transaction that reads: everything as of one moment.
@@ -68,6 +74,8 @@ impl Store {
             sealer,
             bell: Arc::new(Notify::new()),
             fence: None,
+            patience: None,
+            seen: None,
         })
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::database::Tx;
 use super::sums::{Sum, Table};
-use super::value::values;
+use super::value::{Value, values};
 
 /// Raised when an older reader would misunderstand the rows.
 pub const FORMAT: u32 = 2;
@@ -73,7 +73,7 @@ impl Head {
         let row = row.ok_or_else(|| StoreError::corrupt(WHAT, "it is missing"))?;
         let [body, sum] = row.cells()?;
         let (body, sum) = (body.text()?, Sum::from_value(sum)?);
-        let expected = Sum::of_row("head", &values![body.as_str()]);
+        let expected = Sum::of_row("head", &[Value::from(body.as_str())]);
         if sum != expected {
             let why = format!("its checksum is {expected}, {sum} was noted");
             return Err(StoreError::corrupt(WHAT, why));
@@ -94,7 +94,7 @@ impl Head {
     pub async fn write(&self, tx: &mut Tx) -> Result<(), StoreError> {
         let body =
             serde_json::to_string(self).map_err(|e| StoreError::corrupt(WHAT, e.to_string()))?;
-        let sum = Sum::of_row("head", &values![body.as_str()]);
+        let sum = Sum::of_row("head", &[Value::from(body.as_str())]);
         tx.execute(
             "INSERT INTO head (id, body, sum) VALUES (1, $1, $2)
              ON CONFLICT (id) DO UPDATE SET body = excluded.body, sum = excluded.sum",

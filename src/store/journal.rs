@@ -57,8 +57,16 @@ struct Record<'a> {
 impl Store {
     /// One durable transaction. A batch whose answer was lost is sent again unharmed: one that is there is not written twice.
     pub async fn append(&self, run: &str, batch: &Batch<'_>) -> Result<(), StoreError> {
-        self.append_numbered(run, Some(batch.number), &batch.notes, &batch.changes)
-            .await
+        let Batch {
+            number,
+            notes,
+            changes,
+        } = batch;
+        self.patiently(|| async {
+            self.append_numbered(run, Some(*number), notes, changes)
+                .await
+        })
+        .await
     }
 
     /// Durable before the first packet of the act (design rule 5).
@@ -133,40 +141,46 @@ impl Store {
         changes: &[StateChange],
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        let step = &entry.step;
-        let key = values![entry.run.as_str(), i64::from(step.id.0)];
-        if write.remove(Table::OpenSteps, vec![key]).await? == 0 {
-            return Ok(());
-        }
-        let record = Record {
-            run: &entry.run,
-            step: step.id,
-            subject: &step.subject,
-            what: "settled",
-            body: verdict,
-            at_ms: now_ms,
-        };
-        write.record(&[record]).await?;
-        write.change(self, changes).await?;
-        write.commit().await
+        self.patiently(|| async {
+            let mut write = self.write().await?;
+            let step = &entry.step;
+            let key = values![entry.run.as_str(), i64::from(step.id.0)];
+            if write.remove(Table::OpenSteps, vec![key]).await? == 0 {
+                return Ok(());
+            }
+            let record = Record {
+                run: &entry.run,
+                step: step.id,
+                subject: &step.subject,
+                what: "settled",
+                body: verdict,
+                at_ms: now_ms,
+            };
+            write.record(&[record]).await?;
+            write.change(self, changes).await?;
+            write.commit().await
+        })
+        .await
     }
 
     /// Steps that were started and have neither finished nor been settled, in the order in which they were started.
     pub async fn unfinished(&self) -> Result<Vec<Unfinished>, StoreError> {
-        let mut read = self.read().await?;
-        let mut seqs = Vec::new();
-        for row in read.all(Table::OpenSteps).await? {
-            let [_, _, seq] = cells(row)?;
-            seqs.push(seq.int()?);
-        }
-        seqs.sort_unstable();
-        let mut out = Vec::new();
-        let mut plan = None;
-        for seq in seqs {
-            out.push(read.unfinished(seq, &mut plan).await?);
-        }
-        Ok(out)
+        self.patiently(|| async {
+            let mut read = self.read().await?;
+            let mut seqs = Vec::new();
+            for row in read.all(Table::OpenSteps).await? {
+                let [_, _, seq] = cells(row)?;
+                seqs.push(seq.int()?);
+            }
+            seqs.sort_unstable();
+            let mut out = Vec::new();
+            let mut plan = None;
+            for seq in seqs {
+                out.push(read.unfinished(seq, &mut plan).await?);
+            }
+            Ok(out)
+        })
+        .await
     }
 }
 

@@ -151,6 +151,8 @@ impl Store {
         let until = Arc::new(Until(AtomicI64::new(asked + millis(term))));
         let fenced = Store {
             fence: Some(Fence { token: held.token }),
+            // A heartbeat has its own idea of how long to wait.
+            patience: None,
             ..self.clone()
         };
         let beat = Heartbeat {

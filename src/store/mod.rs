@@ -9,12 +9,15 @@ mod boot;
 mod channel;
 mod claims;
 mod database;
+mod durations;
 mod error;
 mod handle;
 mod head;
+mod high_water;
 mod journal;
 mod lease;
 mod moves;
+mod patience;
 mod phone;
 mod postgres;
 mod requests;
@@ -34,8 +37,10 @@ pub use boot::BootEntry;
 pub use channel::{Command, Deployment, DeploymentStatus, NewDeployment, RequestProof};
 pub use error::StoreError;
 pub use handle::Store;
+pub use high_water::HighWater;
 pub use journal::{Batch, Note, Unfinished};
 pub use lease::{Force, Hold, Lease, LeaseRow, TERM};
+pub use patience::Waiting;
 pub use requests::Request;
 pub use runs::{NewRun, RunRow};
 pub use seal::{Sealer, fingerprint};
@@ -89,6 +94,10 @@ fn migration_trouble(
     known: &sqlx::migrate::Migrator,
 ) -> StoreError {
     use sqlx::migrate::MigrateError as E;
+    #[allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's list of errors is open; what is not told apart here is shown as it is"
+    )]
     match source {
         E::VersionMissing(found) => StoreError::NewerForm {
             place,

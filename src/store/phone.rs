@@ -16,13 +16,16 @@ impl Store {
         token: &str,
         expires_ms: i64,
     ) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        let sql = "DELETE FROM phones WHERE instance = $1";
-        write.tx.execute(sql, values![instance]).await?;
-        let sql = "INSERT INTO phones (token_sha256, instance, expires_at) VALUES ($1, $2, $3)";
-        let args = values![digest(token), instance, expires_ms];
-        write.tx.execute(sql, args).await?;
-        write.commit().await
+        self.patiently(|| async {
+            let mut write = self.write().await?;
+            let sql = "DELETE FROM phones WHERE instance = $1";
+            write.tx.execute(sql, values![instance]).await?;
+            let sql = "INSERT INTO phones (token_sha256, instance, expires_at) VALUES ($1, $2, $3)";
+            let args = values![digest(token), instance, expires_ms];
+            write.tx.execute(sql, args).await?;
+            write.commit().await
+        })
+        .await
     }
 
     /// Notes what an instance said: its address, or `None` when the token is unknown, late or used.
@@ -44,12 +47,15 @@ impl Store {
     }
 
     pub async fn phoned(&self, instance: &Addr) -> Result<Option<Phoned>, StoreError> {
-        let sql = "SELECT said FROM phones WHERE instance = $1";
-        let row = self.read().await?.tx.row(sql, values![instance]).await?;
-        let Some(row) = row else { return Ok(None) };
-        let [said] = row.cells()?;
-        let said = said.maybe(Value::text)?;
-        said.map(|s| from_json("a call", &s)).transpose()
+        self.patiently(|| async {
+            let sql = "SELECT said FROM phones WHERE instance = $1";
+            let row = self.read().await?.tx.row(sql, values![instance]).await?;
+            let Some(row) = row else { return Ok(None) };
+            let [said] = row.cells()?;
+            let said = said.maybe(Value::text)?;
+            said.map(|s| from_json("a call", &s)).transpose()
+        })
+        .await
     }
 }
 

@@ -55,9 +55,11 @@ impl Postgres {
             options.get_database().unwrap_or(options.get_username()),
         )
         .into();
-        let options = options
-            .application_name("bmctl")
-            .options([("search_path", schema.as_str())]);
+        let options = options.application_name("bmctl").options([
+            ("search_path", schema.as_str()),
+            // A statement that was planned while a table was empty is used when it is full: it must not read all of it then.
+            ("enable_seqscan", "off"),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .acquire_timeout(CONNECT)

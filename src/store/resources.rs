@@ -12,27 +12,31 @@ use crate::model::{Recorded, Resource};
 impl Store {
     /// Everything state remembers, as of one moment.
     pub async fn recorded(&self) -> Result<Recorded, StoreError> {
-        let mut read = self.read().await?;
-        let mut recorded = Recorded {
-            lineage: read.head.lineage.clone(),
-            serial: read.head.serial,
-            ..Recorded::default()
-        };
-        for row in read.all(Table::Resources).await? {
-            let [addr, body] = cells(row)?;
-            let (addr, resource) = read_resource(&addr.text()?, &body.text()?)?;
-            recorded.resources.insert(addr, resource);
-        }
-        for row in read.all(Table::LeftBehind).await? {
-            let [node, table] = cells(row)?;
-            let what = "a partition table left behind";
-            recorded
-                .left_behind
-                .entry(parse(what, &node.text()?)?)
-                .or_default()
-                .insert(parse(what, &table.text()?)?);
-        }
-        Ok(recorded)
+        self.patiently(|| async {
+            let mut read = self.read().await?;
+            self.remember(&read.head)?;
+            let mut recorded = Recorded {
+                lineage: read.head.lineage.clone(),
+                serial: read.head.serial,
+                ..Recorded::default()
+            };
+            for row in read.all(Table::Resources).await? {
+                let [addr, body] = cells(row)?;
+                let (addr, resource) = read_resource(&addr.text()?, &body.text()?)?;
+                recorded.resources.insert(addr, resource);
+            }
+            for row in read.all(Table::LeftBehind).await? {
+                let [node, table] = cells(row)?;
+                let what = "a partition table left behind";
+                recorded
+                    .left_behind
+                    .entry(parse(what, &node.text()?)?)
+                    .or_default()
+                    .insert(parse(what, &table.text()?)?);
+            }
+            Ok(recorded)
+        })
+        .await
     }
 }
 

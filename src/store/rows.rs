@@ -39,18 +39,31 @@ fn tuples(rows: usize, columns: usize) -> String {
     text
 }
 
-/// `(a = $1 AND b = $2) OR (a = $3 AND b = $4)`
+/// `a = $1 AND b IN ($2,$3)`: all parts of the key but the last are the same for all rows.
 fn matching(keys: &[&str], rows: usize) -> String {
     let mut text = String::new();
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { " OR (" });
-        for (n, key) in keys.iter().enumerate() {
-            let and = if n == 0 { "" } else { " AND " };
-            let _ = write!(text, "{and}{key} = ${}", row * keys.len() + n + 1);
+    for (n, key) in keys.iter().enumerate() {
+        if n + 1 < keys.len() {
+            let _ = write!(text, "{key} = ${} AND ", n + 1);
+            continue;
         }
-        text.push(')');
+        let places: Vec<String> = (1..=rows).map(|row| format!("${}", n + row)).collect();
+        let _ = write!(text, "{key} IN ({})", places.join(","));
     }
     text
+}
+
+/// Keys that differ in their last part only: what is the same, and the last parts.
+fn grouped(keys: Vec<Vec<Value>>) -> Vec<(Vec<Value>, Vec<Value>)> {
+    let mut out: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
+    for mut key in keys {
+        let Some(last) = key.pop() else { continue };
+        match out.last_mut() {
+            Some((same, lasts)) if *same == key => lasts.push(last),
+            Some(_) | None => out.push((key, vec![last])),
+        }
+    }
+    out
 }
 
 /// Rows into a table that has no digest, many with one statement.
@@ -112,17 +125,19 @@ pub async fn remove(
     keys: Vec<Vec<Value>>,
 ) -> Result<usize, StoreError> {
     let mut count = 0;
-    for chunk in chunks(keys) {
-        let sql = format!(
-            "DELETE FROM {} WHERE {} RETURNING sum",
-            table.name(),
-            matching(table.keys(), chunk.len())
-        );
-        let args = chunk.into_iter().flatten().collect();
-        for row in tx.rows(Sql::Built(sql), args).await? {
-            let [sum] = row.cells()?;
-            head.digest(table).remove(Sum::from_value(sum)?);
-            count += 1;
+    for (same, lasts) in grouped(keys) {
+        for chunk in chunks(lasts) {
+            let sql = format!(
+                "DELETE FROM {} WHERE {} RETURNING sum",
+                table.name(),
+                matching(table.keys(), chunk.len())
+            );
+            let args = same.iter().cloned().chain(chunk).collect();
+            for row in tx.rows(Sql::Built(sql), args).await? {
+                let [sum] = row.cells()?;
+                head.digest(table).remove(Sum::from_value(sum)?);
+                count += 1;
+            }
         }
     }
     Ok(count)
@@ -218,9 +233,10 @@ mod tests {
         let sizes: Vec<usize> = chunks(vec![(); 150]).iter().map(Vec::len).collect();
         assert_eq!(sizes, [64, 64, 8, 8, 1, 1, 1, 1, 1, 1]);
         assert_eq!(tuples(2, 2), "($1,$2),($3,$4)");
-        assert_eq!(
-            matching(&["a", "b"], 2),
-            "(a = $1 AND b = $2) OR (a = $3 AND b = $4)"
-        );
+        assert_eq!(matching(&["a"], 1), "a IN ($1)");
+        assert_eq!(matching(&["a", "b"], 2), "a = $1 AND b IN ($2,$3)");
+        let keys = vec![values!["a", 1], values!["a", 2], values!["b", 1]];
+        let groups = vec![(values!["a"], values![1, 2]), (values!["b"], values![1])];
+        assert_eq!(grouped(keys), groups);
     }
 }

@@ -40,6 +40,11 @@ impl Store {
     /// changes nothing.
     pub async fn begin_run(&self, run: NewRun<'_>) -> Result<(), StoreError> {
         let body = compress(&to_json("a plan", run.plan)?);
+        self.patiently(|| async { self.begin_once(&run, body.clone()).await })
+            .await
+    }
+
+    async fn begin_once(&self, run: &NewRun<'_>, body: Vec<u8>) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         if write.one(Table::Runs, values![run.id]).await?.is_some() {
             return Ok(());
@@ -60,17 +65,22 @@ impl Store {
     }
 
     pub async fn end_run(&self, run: &str, outcome: &str, now_ms: i64) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        let Some(row) = write.one(Table::Runs, values![run]).await? else {
-            return Ok(());
-        };
-        let [id, plan, started, by, mut last, _, _] = cells(row)?;
-        if let Some(current) = write.head.run.as_ref().filter(|c| c.id == run) {
-            last = Value::Int(i64::try_from(current.last_batch).unwrap_or(i64::MAX));
-        }
-        let row = values![id, plan, started, by, last, now_ms, outcome];
-        write.put(Table::Runs, vec![row]).await?;
-        write.commit().await
+        self.patiently(|| async {
+            let mut write = self.write().await?;
+            let Some(row) = write.one(Table::Runs, values![run]).await? else {
+                return Ok(());
+            };
+            let [id, plan, started, by, mut last, _, _] = cells(row)?;
+            if let Some(current) = write.head.run.as_ref().filter(|c| c.id == run) {
+                last = Value::Int(i64::try_from(current.last_batch).unwrap_or(i64::MAX));
+            }
+            let row = values![id, plan, started, by, last, now_ms, outcome];
+            write.put(Table::Runs, vec![row]).await?;
+            let head = write.head.clone();
+            write.commit().await?;
+            self.remember(&head)
+        })
+        .await
     }
 
     /// Whoever holds the right to apply knows that a run without an end is over.
@@ -84,17 +94,23 @@ impl Store {
 
     /// In the order in which they began.
     pub async fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
-        let rows = self.read().await?.all(Table::Runs).await?;
-        let runs: Result<Vec<RunRow>, StoreError> = rows.into_iter().map(read_run).collect();
-        let mut runs = runs?;
-        runs.sort_by(|a, b| (a.started_ms, &a.id).cmp(&(b.started_ms, &b.id)));
-        Ok(runs)
+        self.patiently(|| async {
+            let rows = self.read().await?.all(Table::Runs).await?;
+            let runs: Result<Vec<RunRow>, StoreError> = rows.into_iter().map(read_run).collect();
+            let mut runs = runs?;
+            runs.sort_by(|a, b| (a.started_ms, &a.id).cmp(&(b.started_ms, &b.id)));
+            Ok(runs)
+        })
+        .await
     }
 
     /// A plan that was carried out, by its id.
     pub async fn plan(&self, id: &str) -> Result<Option<Plan>, StoreError> {
-        let row = self.read().await?.one(Table::Plans, values![id]).await?;
-        row.map(read_plan).transpose()
+        self.patiently(|| async {
+            let row = self.read().await?.one(Table::Plans, values![id]).await?;
+            row.map(read_plan).transpose()
+        })
+        .await
     }
 }
 

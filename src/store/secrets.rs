@@ -20,23 +20,29 @@ impl Store {
         for (name, secret) in secrets {
             sealed.insert(name, self.sealer.seal(name, secret.expose().as_bytes())?);
         }
-        let mut write = self.write().await?;
-        let rows = sealed
+        let rows: Vec<_> = sealed
             .into_iter()
             .map(|(name, sealed)| values![name.as_str(), sealed])
             .collect();
-        write.put(Table::Secrets, rows).await?;
-        write.commit().await
+        self.patiently(|| async {
+            let mut write = self.write().await?;
+            write.put(Table::Secrets, rows.clone()).await?;
+            write.commit().await
+        })
+        .await
     }
 
     pub async fn secret(&self, name: &str) -> Result<Secret, StoreError> {
-        let row = self
-            .read()
-            .await?
-            .one(Table::Secrets, values![name])
-            .await?
-            .ok_or_else(|| StoreError::NoSecret(name.to_owned()))?;
-        let [_, sealed] = cells(row)?;
-        self.sealer.open_text(name, &sealed.blob()?)
+        self.patiently(|| async {
+            let row = self
+                .read()
+                .await?
+                .one(Table::Secrets, values![name])
+                .await?
+                .ok_or_else(|| StoreError::NoSecret(name.to_owned()))?;
+            let [_, sealed] = cells(row)?;
+            self.sealer.open_text(name, &sealed.blob()?)
+        })
+        .await
     }
 }

@@ -64,7 +64,8 @@ CREATE TABLE open_steps (
     step bigint NOT NULL,
     seq  bigint NOT NULL,
     sum  bytea NOT NULL,
-    PRIMARY KEY (run, step)
+    -- In this order because all steps of a batch are of one run: with the run first, each would be looked for among all.
+    PRIMARY KEY (step, run)
 );
 
 CREATE TABLE boot (

@@ -1,9 +1,13 @@
 //! The store's promises, each kept by both databases: every test here runs on SQLite and on PostgreSQL.
 
+mod damage;
 mod forms;
 mod keeps;
 mod lease;
+mod outage;
 mod processes;
+mod speed;
+mod tls;
 
 use std::future::Future;
 use std::path::Path;

@@ -1,0 +1,446 @@
+//! Damage is found, named, and left as it is: flipped bits, lost and replayed rows, cut files, full disks, old copies.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use bmctl::apply::lifecycle;
+use bmctl::plan::step::{BootTarget, InstanceBoot};
+use bmctl::secret::Secret;
+use bmctl::store::{
+    Actor, Batch, BootEntry, HighWater, Note, StateChange, Store, StoreError, TERM,
+};
+use tempfile::TempDir;
+
+use super::{Place, begin, on_both, plan_of, run, sealer};
+use crate::fleet::addr;
+
+on_both! {
+    a_row_that_was_changed_lost_or_put_back_is_found,
+    a_journal_that_was_touched_is_found,
+    an_old_copy_is_refused_until_it_is_accepted,
+}
+
+/// A state with something in every table that plan and apply read.
+async fn fill(store: &Store, steps: u64) {
+    let plan = plan_of(store, steps as usize).await;
+    for id in ["r-1", "r-2"] {
+        begin(store, id, &plan).await;
+        for (number, step) in (1..).zip(&plan.steps) {
+            let started = Note::Started { step, at_ms: 1 };
+            let finished = Note::Finished {
+                step,
+                outcome: "{}".to_owned(),
+                at_ms: 2,
+            };
+            // The last one of the second run stays open.
+            let notes = if number == steps && id == "r-2" {
+                vec![started]
+            } else {
+                vec![started, finished]
+            };
+            let mut changes =
+                lifecycle::effects(&step.step, None, &std::collections::BTreeMap::new());
+            changes.push(StateChange::LeaveBehind {
+                node: addr("node.a"),
+                tables: vec![format!("mbr:{number:08x}").parse().unwrap()],
+            });
+            let batch = Batch {
+                number,
+                notes,
+                changes,
+            };
+            store.append(id, &batch).await.unwrap();
+        }
+    }
+    store
+        .claim(&addr("node.a"), &addr("instance.a"))
+        .await
+        .unwrap();
+    store
+        .claim(&addr("node.b"), &addr("instance.b"))
+        .await
+        .unwrap();
+    store
+        .put_secret("node.a/password", &Secret::new("hunter2"))
+        .await
+        .unwrap();
+    let entry = BootEntry::Instance {
+        instance: addr("instance.a"),
+        target: BootTarget {
+            site: addr("site.lab"),
+            server: [10, 99, 0, 1].into(),
+            http_port: 8081,
+            bios_loader: bmctl::model::BiosLoader::Ipxe,
+            firmware: bmctl::model::Firmware::Bios,
+            macs: vec!["52:54:00:00:00:01".parse().unwrap()],
+            address: None,
+        },
+        boot: InstanceBoot::LocalDisk,
+    };
+    store.put_boot_entry(&entry).await.unwrap();
+    let lease = store.acquire(&Actor::here(), TERM).await.unwrap();
+    lease.release().await.unwrap();
+}
+
+/// Everything that plan and apply read, as one text.
+async fn everything(store: &Store) -> Result<String, StoreError> {
+    let recorded = store.recorded().await?;
+    let (claims, runs) = (store.claims().await?, store.runs().await?);
+    let mut plans = Vec::new();
+    for run in &runs {
+        plans.push(store.plan(&run.plan).await?);
+    }
+    let unfinished = store.unfinished().await?;
+    let secret = store.secret("node.a/password").await?;
+    let boot = store.boot_entries(&addr("site.lab")).await?;
+    let leases = store.leases().await?;
+    let leases: Vec<_> = leases
+        .iter()
+        .map(|l| (&l.holder, l.token, l.since_ms))
+        .collect();
+    let verified = store.verify().await?;
+    Ok(format!(
+        "{recorded:?} {claims:?} {runs:?} {plans:?} {unfinished:?} {} {boot:?} {leases:?} {verified:?}",
+        secret.expose()
+    ))
+}
+
+/// The bytes of a filled SQLite state, and what is read from it.
+fn filled() -> (Vec<u8>, String) {
+    let mut out = None;
+    run(async {
+        let place = Place::sqlite();
+        let Place::Sqlite(dir) = &place else { return };
+        let store = place.open().await;
+        // Pages that hold something, rather than empty ones.
+        fill(&store, 100).await;
+        let read = everything(&store).await.unwrap();
+        store.close().await;
+        out = Some((std::fs::read(dir.path().join("state.db")).unwrap(), read));
+    });
+    out.unwrap()
+}
+
+/// xorshift64*: the seed is printed, and gives the same damage again.
+struct Draw(u64);
+
+impl Draw {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
+}
+
+fn seed() -> u64 {
+    match std::env::var("BMCTL_SEED") {
+        Ok(text) => text.parse().unwrap(),
+        Err(_) => u64::from(std::process::id()) << 20 | 1,
+    }
+}
+
+async fn read_from(dir: &Path, bytes: &[u8]) -> Result<String, StoreError> {
+    for name in ["state.db-wal", "state.db-shm"] {
+        let _ = std::fs::remove_file(dir.join(name));
+    }
+    std::fs::write(dir.join("state.db"), bytes).unwrap();
+    let store = Store::open(dir, sealer()).await?;
+    let read = everything(&store).await;
+    store.close().await;
+    read
+}
+
+/// Each flip is refused with a place, or everything reads as before.
+fn flips(count: usize) {
+    let (bytes, expected) = filled();
+    let seed = seed();
+    eprintln!("BMCTL_SEED={seed}");
+    let mut draw = Draw(seed);
+    let Place::Sqlite(dir) = Place::sqlite() else {
+        return;
+    };
+    let mut refused = 0;
+    run(async {
+        for _ in 0..count {
+            let (at, bit) = (draw.below(bytes.len()), draw.below(8));
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << bit;
+            match read_from(dir.path(), &damaged).await {
+                Ok(read) => assert_eq!(read, expected, "bit {bit} of byte {at}, seed {seed}"),
+                Err(error) => {
+                    refused += 1;
+                    named(&error);
+                }
+            }
+        }
+    });
+    assert!(refused > count / 10, "{refused} of {count} were noticed");
+}
+
+/// An error of damage says where it is, or that it is everything.
+fn named(error: &StoreError) {
+    match error {
+        StoreError::Corrupt { what, why } => {
+            assert!(!what.is_empty() && !why.is_empty(), "{error}")
+        }
+        StoreError::Database { place, .. }
+        | StoreError::Migrate { place, .. }
+        | StoreError::NewerForm { place, .. }
+        | StoreError::ReadOnly { place } => assert!(!place.is_empty(), "{error}"),
+        StoreError::WrongKey(name) | StoreError::NoSecret(name) => assert!(!name.is_empty()),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn flipped_bits_are_refused_or_without_effect() {
+    flips(300);
+}
+
+#[test]
+#[ignore = "1,000 databases: make test-store"]
+fn a_thousand_flipped_bits_are_refused_or_without_effect() {
+    flips(1000);
+}
+
+/// A file that was cut at any page, or within one, is not taken for a smaller state.
+#[test]
+fn a_cut_file_is_refused() {
+    let (bytes, _) = filled();
+    let Place::Sqlite(dir) = Place::sqlite() else {
+        return;
+    };
+    run(async {
+        for length in (512..bytes.len()).step_by(1536) {
+            let read = read_from(dir.path(), &bytes[..length]).await;
+            let error = read
+                .err()
+                .unwrap_or_else(|| panic!("cut to {length} bytes: taken as whole"));
+            named(&error);
+        }
+    });
+}
+
+/// A statement of somebody else, past every check; it touches one row.
+async fn meddle(place: &Place, statement: &'static str) {
+    let touched = match place {
+        Place::Sqlite(dir) => {
+            let file = dir.path().join("state.db");
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+            let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+            let done = sqlx::query(statement).execute(&pool).await.unwrap();
+            pool.close().await;
+            done.rows_affected()
+        }
+        Place::Postgres(workspace) => {
+            let url = crate::postgres::shared().url();
+            let pool = sqlx::PgPool::connect(url.expose()).await.unwrap();
+            let mut tx = pool.begin().await.unwrap();
+            let path = format!("SET LOCAL search_path TO bmctl_{workspace}");
+            let path = sqlx::query(sqlx::AssertSqlSafe(path));
+            path.execute(&mut *tx).await.unwrap();
+            let done = sqlx::query(statement).execute(&mut *tx).await.unwrap();
+            tx.commit().await.unwrap();
+            pool.close().await;
+            done.rows_affected()
+        }
+    };
+    assert_eq!(touched, 1, "{statement}");
+}
+
+/// The place that is named for what was done to a fresh state.
+async fn found_after(kind: fn() -> Place, statement: &'static str) -> String {
+    let place = kind();
+    let store = place.open().await;
+    fill(&store, 12).await;
+    meddle(&place, statement).await;
+    let found = match everything(&store).await {
+        // First of all it is missing; the check of everything finds the table.
+        Err(StoreError::NoSecret(_)) => store.verify().await.map(|_| String::new()),
+        found => found,
+    };
+    match found {
+        Err(StoreError::Corrupt { what, .. }) => what,
+        other => panic!("{statement}: {other:?}"),
+    }
+}
+
+fn like(place: &Place) -> fn() -> Place {
+    match place {
+        Place::Sqlite(_) => Place::sqlite,
+        Place::Postgres(_) => Place::postgres,
+    }
+}
+
+async fn a_row_that_was_changed_lost_or_put_back_is_found(place: Place) {
+    for (statement, expected) in [
+        (
+            "UPDATE resources SET body = replace(body, '512', '513') WHERE addr = 'flavor.f[0]'",
+            "flavor.f[0] (table resources)",
+        ),
+        (
+            "UPDATE resources SET addr = 'flavor.g' WHERE addr = 'flavor.f[1]'",
+            "flavor.g (table resources)",
+        ),
+        (
+            "DELETE FROM resources WHERE addr = 'flavor.f[3]'",
+            "table resources",
+        ),
+        ("DELETE FROM claims WHERE node = 'node.a'", "table claims"),
+        (
+            "UPDATE claims SET instance = 'instance.c' WHERE node = 'node.b'",
+            "node.b (table claims)",
+        ),
+        (
+            "DELETE FROM left_behind WHERE partitioning = 'mbr:00000003'",
+            "table left_behind",
+        ),
+        ("DELETE FROM runs WHERE id = 'r-1'", "table runs"),
+        (
+            "UPDATE runs SET outcome = 'done' WHERE id = 'r-2'",
+            "r-2 (table runs)",
+        ),
+        ("DELETE FROM open_steps", "table open_steps"),
+        (
+            "UPDATE secrets SET name = 'node.b/password'",
+            "table secrets",
+        ),
+        ("UPDATE lease SET expires = expires + 100000", "the lease"),
+        (
+            "UPDATE head SET body = replace(body, '\"serial\":24', '\"serial\":12')",
+            "the head of the state",
+        ),
+        ("DELETE FROM head", "the head of the state"),
+    ] {
+        let found = found_after(like(&place), statement).await;
+        assert!(found.contains(expected), "{statement}: {found}");
+    }
+}
+
+async fn a_journal_that_was_touched_is_found(place: Place) {
+    for (statement, expected) in [
+        (
+            "UPDATE journal SET body = 'x' WHERE seq = 10",
+            "journal record 10",
+        ),
+        (
+            "UPDATE journal SET at = 7 WHERE seq = 20",
+            "journal record 20",
+        ),
+        ("DELETE FROM journal WHERE seq = 5", "journal record 6"),
+        // The last one, which is the start of the step that is open.
+        ("DELETE FROM journal WHERE seq = 47", "journal record 47"),
+        (
+            "UPDATE journal SET seq = 99 WHERE seq = 30",
+            "journal record 31",
+        ),
+    ] {
+        let found = found_after(like(&place), statement).await;
+        assert!(found.contains(expected), "{statement}: {found}");
+    }
+}
+
+async fn an_old_copy_is_refused_until_it_is_accepted(place: Place) {
+    let dir = tempfile::tempdir().unwrap();
+    let seen = HighWater::of(dir.path());
+    let store = place.open().await;
+    fill(&store, 12).await;
+    let remembering = store.remembering(seen.clone());
+    assert_eq!(remembering.recorded().await.unwrap().serial, 24);
+    let file = dir.path().join(".bmctl/high-water");
+    let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // What an older copy of this state would say.
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace(":24", ":25")).unwrap();
+    let refused = remembering.recorded().await;
+    assert!(
+        matches!(
+            refused,
+            Err(StoreError::OldCopy {
+                serial: 24,
+                seen: 25,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(remembering.accept().await.unwrap(), 24);
+    remembering.recorded().await.unwrap();
+    // What a state that was emptied, or another one, would say.
+    let lineage = store.recorded().await.unwrap().lineage;
+    let other = text.replace(&lineage, "0123456789abcdef0123456789abcdef");
+    std::fs::write(&file, other).unwrap();
+    let refused = remembering.recorded().await;
+    assert!(
+        matches!(refused, Err(StoreError::OtherState { .. })),
+        "{refused:?}"
+    );
+}
+
+const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+/// Many flavors, and their state in a directory of its own.
+fn configuration() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let text = "bmctl {\n  state \"sqlite\" { path = \"state\" }\n}\nflavor \"f\" {\n  count = 1500\n  cpus = 1\n  memory_mb = 512\n  root_gb = 1\n}\n";
+    std::fs::write(dir.path().join("main.hcl"), text).unwrap();
+    (dir, state)
+}
+
+fn shell(script: &str, dir: &Path) -> (Option<i32>, String) {
+    let ended = Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", script])
+        .env("BMCTL", env!("CARGO_BIN_EXE_bmctl"))
+        .env("BMCTL_KEY", KEY)
+        .current_dir(dir)
+        .output()
+        .unwrap();
+    let said = [ended.stdout, ended.stderr].concat();
+    (
+        ended.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+/// On a disk that is full in the middle of an apply: it says so, what is there stays whole, and with more room the next apply
+/// goes on from there.
+#[test]
+fn a_full_disk_is_named_and_nothing_is_lost() {
+    let (dir, _) = configuration();
+    let script = "mount -t tmpfs -o size=640k,mode=700 state state || exit 99
+$BMCTL apply --auto-approve >log 2>&1; echo \"first $?\"; grep -i error log
+mount -o remount,size=64m state
+$BMCTL state verify; $BMCTL apply --auto-approve >log 2>&1; echo \"second $?\"; tail -n1 log
+$BMCTL state list | wc -l";
+    let (code, said) = shell(script, dir.path());
+    assert_eq!(code, Some(0), "{said}");
+    for part in [
+        "first 1",
+        "the disk is full",
+        "state/state.db",
+        "Whole:",
+        "second 0",
+        "1500",
+    ] {
+        assert!(said.contains(part), "`{part}` in {said}");
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let (dir, state) = configuration();
+    let script = "mount -t tmpfs -o size=64m,mode=700 state state || exit 99
+mount -o remount,ro state
+$BMCTL apply --auto-approve 2>&1; echo \"ended $?\"";
+    let (code, said) = shell(script, dir.path());
+    assert_eq!(code, Some(0), "{said}");
+    let place = state.display().to_string();
+    for part in ["Read-only file system", place.as_str(), "ended 1"] {
+        assert!(said.contains(part), "`{part}` in {said}");
+    }
+}
