@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::turns::{Ended, Follows, Pause, RolloutId, Turn, Turns};
+use super::turns::{Ended, Follows, Pause, RolloutId, Turn, Turns, Wave};
 use crate::ids::Addr;
 use crate::model::event::Outcome;
 use crate::plan::step::{Lane, Step};
@@ -55,8 +55,9 @@ pub struct Schedule<'p> {
     booting: BTreeSet<&'p Addr>,
     turns: Turns<'p>,
     /// Ready steps whose turn has not come.
-    held: BTreeMap<RolloutId, BTreeSet<(std::cmp::Reverse<usize>, usize)>>,
+    held: BTreeMap<(RolloutId, Wave), BTreeSet<(std::cmp::Reverse<usize>, usize)>>,
     open: usize,
+    running: usize,
     stopping: bool,
 }
 
@@ -104,6 +105,7 @@ impl<'p> Schedule<'p> {
             turns: Turns::of(plan),
             held: BTreeMap::new(),
             open: count,
+            running: 0,
             stopping: false,
         }
     }
@@ -147,6 +149,7 @@ impl<'p> Schedule<'p> {
         }
         self.status[at] = if good { Status::Good } else { Status::Bad };
         self.open -= 1;
+        self.running -= 1;
         self.give_back(at, good);
         let mut out = Vec::new();
         if good {
@@ -200,6 +203,7 @@ impl<'p> Schedule<'p> {
         let at = id.0 as usize;
         let mut out = Vec::new();
         if self.status.get(at) == Some(&Status::Running) {
+            self.running -= 1;
             self.never(at, Outcome::NotStarted, &mut out);
         }
         out
@@ -246,13 +250,14 @@ impl<'p> Schedule<'p> {
         let mut out = Vec::new();
         while let Some(entry) = self.ready.pop_first() {
             let at = entry.1;
-            if let Turn::Later(rollout) = self.turns.ask(at) {
-                self.held.entry(rollout).or_default().insert(entry);
+            if let Turn::Later(rollout, wave) = self.turns.ask(at) {
+                self.held.entry((rollout, wave)).or_default().insert(entry);
                 continue;
             }
             match self.take(at) {
                 Permit::Taken => {
                     self.status[at] = Status::Running;
+                    self.running += 1;
                     out.push(Action::Start(self.plan.steps[at].id));
                 }
                 Permit::QueueFor(budget) => {
@@ -260,7 +265,24 @@ impl<'p> Schedule<'p> {
                 }
             }
         }
+        self.loosen(&mut out);
         out
+    }
+
+    /// Two rollouts may wait for each other by way of their steps; a run that waits for ever is worse than one that says so.
+    fn loosen(&mut self, out: &mut Vec<Action>) {
+        if self.running > 0 || self.stopping || self.turns.is_pausing() {
+            return;
+        }
+        const WHY: &str =
+            "rollouts that wait for each other; apply again, with --target for a part";
+        let held = std::mem::take(&mut self.held);
+        for (_, at) in held.into_values().flatten() {
+            if self.status[at] == Status::Ready {
+                self.never(at, Outcome::Blocked { by: WHY.to_owned() }, out);
+                self.block_followers(at, out);
+            }
+        }
     }
 
     /// Takes the budget a step needs, or says which one it has to queue for.

@@ -15,6 +15,7 @@ use super::outputs;
 use super::policies;
 use super::report::{Around, Report};
 use super::resources::{self, Sink};
+use super::rollouts;
 use super::settings::{self, Settings};
 use super::syntax::ast::Block;
 use super::unread;
@@ -206,6 +207,7 @@ impl Evaluation<'_> {
                 if id != ModuleId::ROOT {
                     settings::of_called(&declared.settings, &scope, self.report);
                     policies::of_called(&declared.policies, self.report);
+                    rollouts::of_called(&declared.rollouts, self.report);
                 }
             }
         }

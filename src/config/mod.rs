@@ -32,6 +32,7 @@ pub mod policies;
 mod printing;
 mod report;
 mod resources;
+mod rollouts;
 pub mod schema;
 mod settings;
 mod show;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::rollout;
 use super::{
     Flavor, Image, Import, Instance, Lifecycle, Moved, Network, Nic, Node, Removed, Resource, Site,
 };
@@ -27,6 +28,8 @@ pub struct Fleet {
     pub moved: Vec<Moved>,
     pub removed: Vec<Removed>,
     pub imports: Vec<Import>,
+    /// Of the root module, by name.
+    pub rollouts: Vec<rollout::Rule>,
     /// Of the root module.
     pub outputs: BTreeMap<String, Output>,
     pub origins: BTreeMap<Addr, Origin>,

@@ -12,6 +12,7 @@ pub mod node;
 pub mod observed;
 pub mod policy;
 pub mod recorded;
+pub mod rollout;
 pub mod rules;
 pub mod site;
 

@@ -6,7 +6,9 @@ use super::fingerprint::fingerprint;
 use super::make::Maker;
 use super::reads::{self, Reads};
 use super::select::Everything;
-use super::{Budget, Confined, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile};
+use super::{
+    Budget, Confined, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile, rollout,
+};
 use crate::diag::Diagnostics;
 use crate::ids::Addr;
 use crate::model::{ImageType, PowerSeen, PowerState};
@@ -68,6 +70,11 @@ impl<'a> Maker<'a> {
         self.changes.sort_by(|a, b| a.addr.cmp(&b.addr));
         self.note_seen_power(&mut steps);
         let alerts = self.alerts();
+        let (rollouts, aside) = match self.input.intent {
+            Intent::Apply => rollout::all(self.written, &self.changes, &steps),
+            // Everything is to go, or nothing is touched: there is no turn to wait for.
+            Intent::Destroy | Intent::Refresh => Default::default(),
+        };
         let mut plan = Plan {
             format: planfile::FORMAT,
             id: String::new(),
@@ -81,8 +88,9 @@ impl<'a> Maker<'a> {
             budgets: self.budgets(),
             warnings: self.diagnostics.iter().map(|d| d.message.clone()).collect(),
             findings: Vec::new(),
-            rollouts: Vec::new(),
+            rollouts,
         };
+        plan.warnings.extend(aside);
         plan.warnings.extend(network_boot_warning(&plan));
         plan.warnings.extend(alerts);
         // A node that is not touched is spoken of too: not knowing is not the same as nothing to do.

@@ -10,6 +10,7 @@ use crate::config::convert::convert;
 use crate::config::types::Type;
 use crate::config::value::{Data, Value};
 use crate::ids::ParseError;
+use crate::model::rollout::Share;
 use crate::model::{
     Arch, BiosLoader, DhcpMode, Erase, ExistingData, Firmware, ImageFormat, ImageType, OnDrift,
     PowerState, UserDataChange, Weight,
@@ -102,6 +103,39 @@ macro_rules! texts {
     )+};
 }
 texts!(Mac, Sha256, Hostname, Arch, Firmware);
+
+impl Field for Share {
+    fn take(value: &Value) -> Result<Share, Misfit> {
+        let expected = r#"a number of machines from 1, or a percentage such as "25%""#;
+        let misfit = |found: &str| Misfit::Value(ParseError::new(expected, found).to_string());
+        let share = match &value.data {
+            Data::String(_) => {
+                let text = String::take(value)?;
+                let percent = text.strip_suffix('%').and_then(|n| n.parse().ok());
+                match percent {
+                    Some(n) => (1..=100).contains(&n).then_some(Share::Percent(n)),
+                    None => text.parse().ok().filter(|n| *n > 0).map(Share::Number),
+                }
+            }
+            Data::Null
+            | Data::Bool(_)
+            | Data::Number(_)
+            | Data::Seq(_)
+            | Data::Map(_)
+            | Data::Resource(_) => {
+                Some(Share::Number(u32::take(value)?)).filter(|s| *s != Share::Number(0))
+            }
+        };
+        share.ok_or_else(|| misfit(&value.shown()))
+    }
+
+    fn show(&self) -> Value {
+        match self {
+            Share::Number(n) => Value::number(*n),
+            Share::Percent(p) => Value::string(format!("{p}%")),
+        }
+    }
+}
 
 impl Field for Ipv4Addr {
     fn take(value: &Value) -> Result<Ipv4Addr, Misfit> {
