@@ -14,6 +14,7 @@
 
 mod audit;
 mod cases;
+mod ci;
 mod cli;
 mod cli_fmt;
 mod cli_init;

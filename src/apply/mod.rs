@@ -22,6 +22,8 @@ pub mod perform;
 #[deny(clippy::disallowed_methods)]
 pub mod recover;
 #[deny(clippy::disallowed_methods)]
+pub mod replay;
+#[deny(clippy::disallowed_methods)]
 pub mod schedule;
 mod settle;
 mod simulate;

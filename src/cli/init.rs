@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::context::{self, ConfigArgs};
 use super::out::Out;
@@ -34,6 +35,9 @@ pub enum LockFile {
 
 /// A module that is fetched may call one that has to be fetched; they are nested so deep at most.
 const ROUNDS_MAX: usize = 16;
+
+/// The git of a killed `init` may still be writing for this long.
+const CLEARED_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a directory is called until all of it is there.
 const FETCHING: &str = ".fetching-";
@@ -101,6 +105,21 @@ fn mistakes(loaded: &Loaded) -> (bool, usize) {
         .filter(|code| **code == codes::NO_VALUE)
         .count();
     (waiting < errors.len(), waiting)
+}
+
+fn clear_away(dir: &Path) -> std::io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match std::fs::remove_dir_all(dir) {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::DirectoryNotEmpty
+                    && begun.elapsed() < CLEARED_WITHIN =>
+            {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// The directory with a lock file that is not written yet.
@@ -184,7 +203,7 @@ impl Init<'_> {
         for entry in std::fs::read_dir(modules)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with(FETCHING) {
-                std::fs::remove_dir_all(entry.path())?;
+                clear_away(&entry.path())?;
             }
         }
         self.alone = Some(file);

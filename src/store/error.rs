@@ -7,7 +7,9 @@ pub enum StoreError {
     #[error("{place}: {source}")]
     Database { place: String, source: sqlx::Error },
     /// The connection, not the state: what was asked may be asked again.
-    #[error("{place} does not answer: {source}")]
+    #[error(
+        "{place} does not answer: {source}; see that the server runs and that the url is right"
+    )]
     Lost { place: String, source: sqlx::Error },
     #[error(
         "{place}: the disk is full; nothing of this step was written: make room and run the command again"

@@ -326,7 +326,7 @@ impl Write {
         })
     }
 
-    async fn lease(&mut self) -> Result<LeaseRow, StoreError> {
+    pub(super) async fn lease(&mut self) -> Result<LeaseRow, StoreError> {
         let now_ms = self.tx.now_ms().await?;
         match self.tx.row(SELECT, values![APPLY]).await? {
             Some(row) => read_lease(row, now_ms),

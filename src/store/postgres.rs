@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, PgTypeInfo};
 use sqlx::query::Query;
-use sqlx::{Decode, Row as _, Transaction, TypeInfo, ValueRef};
+use sqlx::{ConnectOptions, Connection, Decode, Row as _, Transaction, TypeInfo, ValueRef};
 
 use super::StoreError;
 use super::database::Sql;
@@ -60,6 +60,14 @@ impl Postgres {
             // A statement that was planned while a table was empty is used when it is full: it must not read all of it then.
             ("enable_seqscan", "off"),
         ]);
+        // A pool that does not get a connection says that it waited; a single attempt says why it failed.
+        let probe = tokio::time::timeout(CONNECT, options.connect()).await;
+        let probe = probe.map_err(|_| sqlx::Error::PoolTimedOut).flatten();
+        let closed = match probe {
+            Ok(connection) => connection.close().await,
+            Err(error) => Err(error),
+        };
+        closed.map_err(|e| StoreError::of_database(&place, e))?;
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .acquire_timeout(CONNECT)

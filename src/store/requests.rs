@@ -29,11 +29,15 @@ impl Request {
 impl Store {
     /// The run whose end is not noted. Its process may be gone all the same.
     pub async fn open_run(&self) -> Result<Option<String>, StoreError> {
-        let sql = "SELECT id FROM runs WHERE finished_at IS NULL ORDER BY started_at DESC LIMIT 1";
-        let row = self.read().await?.tx.row(sql, values![]).await?;
-        let Some(row) = row else { return Ok(None) };
-        let [id] = row.cells()?;
-        id.text().map(Some)
+        self.patiently(|| async {
+            let sql =
+                "SELECT id FROM runs WHERE finished_at IS NULL ORDER BY started_at DESC LIMIT 1";
+            let row = self.read().await?.tx.row(sql, values![]).await?;
+            let Some(row) = row else { return Ok(None) };
+            let [id] = row.cells()?;
+            id.text().map(Some)
+        })
+        .await
     }
 
     /// Leaves a request where the process that carries the run out looks for it; its place among all.
@@ -57,43 +61,53 @@ impl Store {
 
     /// Takes back a request that nobody has read.
     pub async fn take_back(&self, seq: i64) -> Result<(), StoreError> {
-        let mut write = self.write().await?;
-        let sql = "DELETE FROM requests WHERE seq = $1 AND heard IS NULL";
-        write.tx.execute(sql, values![seq]).await?;
-        write.commit().await
+        self.patiently(|| async {
+            let mut write = self.write().await?;
+            let sql = "DELETE FROM requests WHERE seq = $1 AND heard IS NULL";
+            write.tx.execute(sql, values![seq]).await?;
+            write.commit().await
+        })
+        .await
     }
 
     pub async fn was_heard(&self, seq: i64) -> Result<bool, StoreError> {
-        let sql = "SELECT heard FROM requests WHERE seq = $1";
-        let row = self.read().await?.tx.row(sql, values![seq]).await?;
-        let Some(row) = row else { return Ok(false) };
-        let [heard] = row.cells()?;
-        Ok(heard.maybe(Value::int)?.is_some())
+        self.patiently(|| async {
+            let sql = "SELECT heard FROM requests WHERE seq = $1";
+            let row = self.read().await?.tx.row(sql, values![seq]).await?;
+            let Some(row) = row else { return Ok(false) };
+            let [heard] = row.cells()?;
+            Ok(heard.maybe(Value::int)?.is_some())
+        })
+        .await
     }
 
     /// What was asked of a run and not read yet, in order. From here on it has been heard.
     pub async fn hear(&self, run: &str, at_ms: i64) -> Result<Vec<Request>, StoreError> {
-        let sql = "SELECT seq, what FROM requests WHERE run = $1 AND heard IS NULL ORDER BY seq";
-        let waiting = self.read().await?.tx.rows(sql, values![run]).await?;
-        if waiting.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut write = self.write().await?;
-        let rows = write.tx.rows(sql, values![run]).await?;
-        let mut requests = Vec::new();
-        for row in rows {
-            let [seq, word] = row.cells()?;
-            let word = word.text()?;
-            let request = Request::ALL.into_iter().find(|r| r.word() == word);
-            requests.push(request.ok_or_else(|| {
-                let why = format!("expected pause, resume or abort, found {word}");
-                StoreError::corrupt(format!("a request to run {run}"), why)
-            })?);
-            let sql = "UPDATE requests SET heard = $2 WHERE seq = $1";
-            write.tx.execute(sql, values![seq.int()?, at_ms]).await?;
-        }
-        write.commit().await?;
-        self.bell.notify_waiters();
-        Ok(requests)
+        self.patiently(|| async {
+            let sql =
+                "SELECT seq, what FROM requests WHERE run = $1 AND heard IS NULL ORDER BY seq";
+            let waiting = self.read().await?.tx.rows(sql, values![run]).await?;
+            if waiting.is_empty() {
+                return Ok(Vec::new());
+            }
+            let mut write = self.write().await?;
+            let rows = write.tx.rows(sql, values![run]).await?;
+            let mut requests = Vec::new();
+            for row in rows {
+                let [seq, word] = row.cells()?;
+                let word = word.text()?;
+                let request = Request::ALL.into_iter().find(|r| r.word() == word);
+                requests.push(request.ok_or_else(|| {
+                    let why = format!("expected pause, resume or abort, found {word}");
+                    StoreError::corrupt(format!("a request to run {run}"), why)
+                })?);
+                let sql = "UPDATE requests SET heard = $2 WHERE seq = $1";
+                write.tx.execute(sql, values![seq.int()?, at_ms]).await?;
+            }
+            write.commit().await?;
+            self.bell.notify_waiters();
+            Ok(requests)
+        })
+        .await
     }
 }
