@@ -5,8 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::turns::{Ended, Follows, Pause, RolloutId, Turn, Turns, Wave};
+use super::windows::Windows;
 use crate::ids::Addr;
 use crate::model::event::Outcome;
+use crate::plan::forecast::Durations;
 use crate::plan::step::{Lane, Step};
 use crate::plan::{Plan, StepId};
 
@@ -54,6 +56,8 @@ pub struct Schedule<'p> {
     /// Nodes that hold a boot permit: from power-on to the ramdisk's first word.
     booting: BTreeSet<&'p Addr>,
     turns: Turns<'p>,
+    windows: Windows<'p>,
+    now_ms: i64,
     /// Ready steps whose turn has not come.
     held: BTreeMap<(RolloutId, Wave), BTreeSet<(std::cmp::Reverse<usize>, usize)>>,
     open: usize,
@@ -72,7 +76,7 @@ const WRITES_DEFAULT: u32 = 8;
 const BOOTS_DEFAULT: u32 = 16;
 
 impl<'p> Schedule<'p> {
-    pub fn new(plan: &'p Plan) -> Schedule<'p> {
+    pub fn new(plan: &'p Plan, durations: &Durations) -> Schedule<'p> {
         let count = plan.steps.len();
         let mut followers = vec![Vec::new(); count];
         let mut waits = vec![0; count];
@@ -103,11 +107,18 @@ impl<'p> Schedule<'p> {
             used: BTreeMap::new(),
             booting: BTreeSet::new(),
             turns: Turns::of(plan),
+            windows: Windows::of(plan, durations),
+            now_ms: 0,
             held: BTreeMap::new(),
             open: count,
             running: 0,
             stopping: false,
         }
+    }
+
+    /// The time at which what is told next happens.
+    pub fn tell_time(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
     }
 
     pub fn begin(&mut self) -> Vec<Action> {
@@ -250,12 +261,17 @@ impl<'p> Schedule<'p> {
         let mut out = Vec::new();
         while let Some(entry) = self.ready.pop_first() {
             let at = entry.1;
+            if let Some(why) = self.windows.ask(self.plan, at, self.now_ms) {
+                self.outside(at, &why, &mut out);
+                continue;
+            }
             if let Turn::Later(rollout, wave) = self.turns.ask(at) {
                 self.held.entry((rollout, wave)).or_default().insert(entry);
                 continue;
             }
             match self.take(at) {
                 Permit::Taken => {
+                    self.windows.begins(self.plan, at);
                     self.status[at] = Status::Running;
                     self.running += 1;
                     out.push(Action::Start(self.plan.steps[at].id));
@@ -267,6 +283,20 @@ impl<'p> Schedule<'p> {
         }
         self.loosen(&mut out);
         out
+    }
+
+    /// An instance does not begin, nor what waits for it, nor whoever would come after it in its rollout: a canary that was not
+    /// tried has shown nothing.
+    fn outside(&mut self, at: usize, why: &str, out: &mut Vec<Action>) {
+        let mut stack = vec![at];
+        stack.extend(self.turns.shut(at));
+        while let Some(at) = stack.pop() {
+            if matches!(self.status[at], Status::Waiting | Status::Ready) {
+                let why = why.to_owned();
+                self.never(at, Outcome::Outside { why }, out);
+                stack.extend(self.followers[at].iter().copied());
+            }
+        }
     }
 
     /// Two rollouts may wait for each other by way of their steps; a run that waits for ever is worse than one that says so.

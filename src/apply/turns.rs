@@ -143,6 +143,17 @@ impl<'p> Turns<'p> {
         self.rollouts[id].ended(id, number, how)
     }
 
+    /// The steps of all who have not begun in the rollout of this step's instance, which ends here.
+    pub fn shut(&mut self, step: usize) -> Vec<usize> {
+        let Some((id, _)) = self.of_step.get(step).copied().flatten() else {
+            return Vec::new();
+        };
+        let going = &mut self.rollouts[id];
+        going.phase = Phase::Stopped;
+        let steps = going.not_begun(|_| true, "");
+        steps.into_iter().map(|(at, _)| at).collect()
+    }
+
     /// The pause between two waves is over.
     pub fn woken(&mut self, id: RolloutId) -> Option<(RolloutId, Wave)> {
         let going = self.rollouts.get_mut(id)?;

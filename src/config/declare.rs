@@ -27,15 +27,16 @@ pub struct Declarations {
     pub checks: BTreeMap<Arc<str>, Block>,
     pub policies: BTreeMap<Arc<str>, Block>,
     pub rollouts: BTreeMap<Arc<str>, Block>,
+    pub windows: BTreeMap<Arc<str>, Block>,
     pub moved: Vec<Block>,
     pub removed: Vec<Block>,
     pub imports: Vec<Block>,
     pub resources: BTreeMap<(Kind, Arc<str>), Resource>,
 }
 
-const OTHERS: [&str; 11] = [
-    "bmctl", "variable", "locals", "output", "module", "check", "policy", "rollout", "moved",
-    "removed", "import",
+const OTHERS: [&str; 12] = [
+    "bmctl", "variable", "locals", "output", "module", "check", "policy", "rollout", "window",
+    "moved", "removed", "import",
 ];
 
 /// What a `module` block says about itself, and not to the module.
@@ -84,7 +85,7 @@ impl Declarations {
                     self.locals(block, report);
                 }
             }
-            "variable" | "output" | "module" | "check" | "policy" | "rollout" => {
+            "variable" | "output" | "module" | "check" | "policy" | "rollout" | "window" => {
                 self.named(block, report)
             }
             "moved" | "removed" | "import" => {
@@ -114,6 +115,7 @@ impl Declarations {
             "module" => &mut self.modules,
             "policy" => &mut self.policies,
             "rollout" => &mut self.rollouts,
+            "window" => &mut self.windows,
             _ => &mut self.checks,
         };
         if let Some(first) = all.get(name.as_str()) {

@@ -11,11 +11,11 @@ use super::files::Files;
 use super::modules::{GitSource, Lock, Tree};
 use super::policies::Policies;
 use super::report::Report;
-use super::rollouts;
 use super::settings::Settings;
 use super::sources::Sources;
 use super::syntax::parse_file;
 use super::variables::{self, Given, GivenValues, ValuesFile, VariableInput, VariableOrigin};
+use super::{rollouts, windows};
 use crate::diag::{Diagnostic, Diagnostics, SourceMap, Span};
 use crate::model::Fleet;
 
@@ -123,6 +123,7 @@ pub(super) fn open_within<'s>(
     };
     let settings = evaluation.run(&given, &mut world, &mut fleet);
     let policies = Policies::read(&Scope::new(&world), &report);
+    fleet.windows = windows::read(&Scope::new(&world), &report);
     fleet.rollouts = rollouts::read(&Scope::new(&world), &report);
     if let Some(d) = world.exhausted() {
         report.push(d);

@@ -47,6 +47,7 @@ mod types;
 mod unread;
 mod value;
 mod variables;
+mod windows;
 
 pub use console::Console;
 pub use load::{Loaded, load};

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::rollout;
 use super::{
     Flavor, Image, Import, Instance, Lifecycle, Moved, Network, Nic, Node, Removed, Resource, Site,
 };
+use super::{rollout, window};
 use crate::diag::Span;
 use crate::ids::{Addr, Kind};
 
@@ -30,6 +30,8 @@ pub struct Fleet {
     pub imports: Vec<Import>,
     /// Of the root module, by name.
     pub rollouts: Vec<rollout::Rule>,
+    /// Of the root module, by name.
+    pub windows: Vec<window::Window>,
     /// Of the root module.
     pub outputs: BTreeMap<String, Output>,
     pub origins: BTreeMap<Addr, Origin>,

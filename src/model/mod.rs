@@ -15,6 +15,7 @@ pub mod recorded;
 pub mod rollout;
 pub mod rules;
 pub mod site;
+pub mod window;
 
 pub use fleet::{Fleet, Origin};
 pub use image::{Flavor, Image, ImageFacts, ImageFormat, ImageType};

@@ -7,7 +7,7 @@ use super::make::Maker;
 use super::reads::{self, Reads};
 use super::select::Everything;
 use super::{
-    Budget, Confined, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile, rollout,
+    Budget, Confined, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile, rollout, windows,
 };
 use crate::diag::Diagnostics;
 use crate::ids::Addr;
@@ -75,6 +75,10 @@ impl<'a> Maker<'a> {
             // Everything is to go, or nothing is touched: there is no turn to wait for.
             Intent::Destroy | Intent::Refresh => Default::default(),
         };
+        let windows = match self.input.intent {
+            Intent::Apply | Intent::Destroy => windows::all(self.written, &self.changes),
+            Intent::Refresh => Vec::new(),
+        };
         let mut plan = Plan {
             format: planfile::FORMAT,
             id: String::new(),
@@ -89,6 +93,7 @@ impl<'a> Maker<'a> {
             warnings: self.diagnostics.iter().map(|d| d.message.clone()).collect(),
             findings: Vec::new(),
             rollouts,
+            windows,
         };
         plan.warnings.extend(aside);
         plan.warnings.extend(network_boot_warning(&plan));

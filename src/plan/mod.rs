@@ -35,6 +35,7 @@ pub mod specs;
 pub mod step;
 pub mod steps;
 pub mod view;
+pub mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +75,9 @@ pub struct Plan {
     /// Changes that go through the fleet in turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollouts: Vec<rollout::Rollout>,
+    /// When changes may begin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<windows::Kept>,
 }
 
 /// What was asked for, and the resources that came of it.

@@ -50,6 +50,14 @@ pub fn render(plan: &Plan, view: View) -> String {
     }
     summary(&mut out, plan, view);
     confined(&mut out, plan);
+    for kept in &plan.windows {
+        let count = kept.members.len();
+        let _ = writeln!(
+            out,
+            "Window {}: {count} begin only when they are up again before it closes.",
+            kept.window.name
+        );
+    }
     for rollout in &plan.rollouts {
         let _ = writeln!(out, "{}.", describe(rollout));
     }

@@ -29,9 +29,9 @@ const fn at_most_once(block: &'static BlockSchema) -> NestedSchema {
     }
 }
 
-pub static BLOCKS: [&BlockSchema; 11] = [
-    &BMCTL, &VARIABLE, &LOCALS, &OUTPUT, &MODULE, &CHECK, &POLICY, &ROLLOUT, &MOVED, &REMOVED,
-    &IMPORT,
+pub static BLOCKS: [&BlockSchema; 12] = [
+    &BMCTL, &VARIABLE, &LOCALS, &OUTPUT, &MODULE, &CHECK, &POLICY, &ROLLOUT, &WINDOW, &MOVED,
+    &REMOVED, &IMPORT,
 ];
 
 static BMCTL: BlockSchema = BlockSchema {
@@ -248,6 +248,39 @@ static PER_LABEL: BlockSchema = BlockSchema {
         attr("n", Number(1, u32::MAX as u64), "So many of a group.").required(),
     ],
     ..BlockSchema::new("at_most_down", "How many of a group may be down at once.")
+};
+
+static WINDOW: BlockSchema = BlockSchema {
+    labels: NAME,
+    attributes: &[
+        attr(
+            "match_labels",
+            MapOf(&String),
+            "It is about instances on nodes with all of these; all instances when left out.",
+        )
+        .default("{}"),
+        attr(
+            "days",
+            ListOf(&Words(&["mon", "tue", "wed", "thu", "fri", "sat", "sun"])),
+            "The days on which it begins; all of them when left out.",
+        )
+        .default("[]"),
+        attr("from", String, "When it opens.")
+            .required()
+            .example("\"22:00\""),
+        attr(
+            "to",
+            String,
+            "When it closes; the next day, when that is not after `from`.",
+        )
+        .required()
+        .example("\"04:00\""),
+        attr("zone", String, "What its clock is ahead of UTC.").default("\"+00:00\""),
+    ],
+    ..BlockSchema::new(
+        "window",
+        "When machines may be deployed, rebooted or taken down.",
+    )
 };
 
 static MOVED: BlockSchema = BlockSchema {

@@ -158,7 +158,7 @@ fn required_is_required() {
 }
 
 /// A configuration around each block of the table that is no resource (`dynamic` reads nothing after its first mistake); `@` is what stands in the block.
-const AROUND: [(&str, &str); 17] = [
+const AROUND: [(&str, &str); 18] = [
     ("bmctl", "bmctl {\n@}"),
     ("variable", "variable \"x\" {\n@}"),
     (
@@ -174,6 +174,7 @@ const AROUND: [(&str, &str); 17] = [
     ("check.assert", "check \"x\" {\n  assert {\n@  }\n}"),
     ("policy", "policy \"x\" {\n@}"),
     ("rollout", "rollout \"x\" {\n@}"),
+    ("window", "window \"x\" {\n@}"),
     ("moved", "moved {\n@}"),
     ("removed", "removed {\n@}"),
     (
