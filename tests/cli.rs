@@ -714,6 +714,31 @@ fn guards_stand_between_a_plan_and_the_machines() {
             "node.n[0] is taken down",
         ],
     );
+    let rollout = |failures: usize| {
+        format!("rollout \"one_by_one\" {{\n  wave = 1\n  failures = {failures}\n}}\n")
+    };
+    let both = &[
+        "plan",
+        "--replace",
+        "instance.db",
+        "--replace",
+        "instance.web",
+        "--out",
+        "both.plan",
+    ];
+    place.write("turns.hcl", rollout(0));
+    contains(
+        &run(both).expect(0).out,
+        &["Rollout one_by_one: 2 waves of 1, stops at the first failure."],
+    );
+    // Who has failed stays down, and the next would go down beside it.
+    place.write("turns.hcl", rollout(1));
+    let verified = place.run(&["verify", "--sim", "both.plan"]).expect(5);
+    contains(
+        &verified.out,
+        &["rollout one_by_one is declared in another way"],
+    );
+    run(both).expect(7);
 }
 
 #[test]

@@ -44,7 +44,14 @@ impl<'a, 'p, 'r> Drive<'a, 'p, 'r> {
         run.check(&recorded)?;
         let now = run.drivers.clock.now_ms();
         run.begin(now).await?;
-        let machine = Machine::new(&run.id, run.plan, recorded.resources, run.notes_max);
+        let durations = run.store.durations().await?;
+        let machine = Machine::new(
+            &run.id,
+            run.plan,
+            recorded.resources,
+            &durations,
+            run.notes_max,
+        );
         let mut drive = Drive {
             run,
             machine,

@@ -123,12 +123,12 @@ impl Loans {
 fn inherited(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Vec<Loan> {
     let mut targets: BTreeMap<Key<'_>, &BootTarget> = BTreeMap::new();
     let mut firsts: BTreeMap<Key<'_>, (StepId, &Bmc)> = BTreeMap::new();
-    let mut written_anew: BTreeSet<Key<'_>> = BTreeSet::new();
+    let mut not_to_stay: BTreeSet<Key<'_>> = BTreeSet::new();
     for step in &plan.steps {
         let nature = step.step.nature();
         if let Some((node, target)) = nature.boot {
-            if nature.loan == nature::Loan::Starts {
-                written_anew.insert((&step.subject, node));
+            if matches!(nature.loan, nature::Loan::Starts | nature::Loan::Returns) {
+                not_to_stay.insert((&step.subject, node));
             }
             targets.entry((&step.subject, node)).or_insert(target);
         }
@@ -141,7 +141,7 @@ fn inherited(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Vec<Loan> {
     let open = firsts.into_iter().filter_map(|(key, (off, bmc))| {
         let (subject, node) = key;
         let record = state.get(subject)?.as_instance()?;
-        let has_no_system = record.disk.is_none() || written_anew.contains(&key);
+        let has_no_system = record.disk.is_none() || not_to_stay.contains(&key);
         let may_be_lent = record.node == *node && may_be_in_ramdisk(&record.phase, has_no_system);
         let target = targets.get(&key).filter(|_| may_be_lent)?;
         Some(Loan {

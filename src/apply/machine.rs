@@ -15,6 +15,7 @@ use super::turns::{Pause, RolloutId};
 use crate::ids::Addr;
 use crate::model::Resource;
 use crate::model::event::{Event, Outcome};
+use crate::plan::forecast::Durations;
 use crate::plan::{Plan, PlannedStep, StepId};
 use crate::store::{Batch, Note, Request, StateChange};
 
@@ -113,13 +114,14 @@ impl<'p> Machine<'p> {
         run: &str,
         plan: &'p Plan,
         state: BTreeMap<Addr, Resource>,
+        durations: &Durations,
         notes_max: usize,
     ) -> Machine<'p> {
         Machine {
             plan,
             run: run.to_owned(),
             notes_max: notes_max.max(1),
-            schedule: Schedule::new(plan),
+            schedule: Schedule::new(plan, durations),
             loans: Loans::of(plan, &state),
             state,
             summary: Summary::default(),
@@ -150,6 +152,7 @@ impl<'p> Machine<'p> {
     /// Takes one thing that happened and says what to do about it.
     pub fn handle(&mut self, input: Input, now_ms: i64) -> Vec<Command<'p>> {
         let mut out = Vec::new();
+        self.schedule.tell_time(now_ms);
         match input {
             Input::Begin => {
                 self.begun_ms = now_ms;

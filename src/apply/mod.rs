@@ -31,6 +31,8 @@ mod simulate;
 mod summary;
 #[deny(clippy::disallowed_methods)]
 pub mod turns;
+#[deny(clippy::disallowed_methods)]
+pub mod windows;
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};

@@ -98,7 +98,7 @@ impl Told<'_> {
             Outcome::AlreadyDone { .. } => 1,
             Outcome::Failed { .. } => 2,
             Outcome::Blocked { .. } => 3,
-            Outcome::NotStarted => 4,
+            Outcome::NotStarted | Outcome::Outside { .. } => 4,
         };
         self.counts[place] += 1;
     }

@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::turns::{Ended, Follows, Pause, RolloutId, Turn, Turns};
+use super::turns::{Ended, Follows, Pause, RolloutId, Turn, Turns, Wave};
+use super::windows::Windows;
 use crate::ids::Addr;
 use crate::model::event::Outcome;
+use crate::plan::forecast::Durations;
 use crate::plan::step::{Lane, Step};
 use crate::plan::{Plan, StepId};
 
@@ -28,6 +30,9 @@ enum Status {
     Bad,
 }
 
+/// Steps by the length of the path that hangs on them, the longest first.
+type Urgency = BTreeSet<(std::cmp::Reverse<usize>, usize)>;
+
 /// A site, or none that is known, and what is scarce there.
 type BudgetKey<'p> = (Option<&'p Addr>, Resource);
 
@@ -45,18 +50,21 @@ pub struct Schedule<'p> {
     /// Steps on the longest path from here to the end.
     rank: Vec<usize>,
     /// Ready steps, most urgent first.
-    ready: BTreeSet<(std::cmp::Reverse<usize>, usize)>,
+    ready: Urgency,
     /// Ready steps that wait for a place in a budget.
-    queued: BTreeMap<BudgetKey<'p>, BTreeSet<(std::cmp::Reverse<usize>, usize)>>,
+    queued: BTreeMap<BudgetKey<'p>, Urgency>,
     site_of: BTreeMap<&'p Addr, &'p Addr>,
     /// Nodes whose site no step names share the budget of `None`.
     used: BTreeMap<(Option<&'p Addr>, Resource), u32>,
     /// Nodes that hold a boot permit: from power-on to the ramdisk's first word.
     booting: BTreeSet<&'p Addr>,
     turns: Turns<'p>,
+    windows: Windows<'p>,
+    now_ms: i64,
     /// Ready steps whose turn has not come.
-    held: BTreeMap<RolloutId, BTreeSet<(std::cmp::Reverse<usize>, usize)>>,
+    held: BTreeMap<(RolloutId, Wave), Urgency>,
     open: usize,
+    running: usize,
     stopping: bool,
 }
 
@@ -71,7 +79,7 @@ const WRITES_DEFAULT: u32 = 8;
 const BOOTS_DEFAULT: u32 = 16;
 
 impl<'p> Schedule<'p> {
-    pub fn new(plan: &'p Plan) -> Schedule<'p> {
+    pub fn new(plan: &'p Plan, durations: &Durations) -> Schedule<'p> {
         let count = plan.steps.len();
         let mut followers = vec![Vec::new(); count];
         let mut waits = vec![0; count];
@@ -102,10 +110,18 @@ impl<'p> Schedule<'p> {
             used: BTreeMap::new(),
             booting: BTreeSet::new(),
             turns: Turns::of(plan),
+            windows: Windows::of(plan, durations),
+            now_ms: 0,
             held: BTreeMap::new(),
             open: count,
+            running: 0,
             stopping: false,
         }
+    }
+
+    /// The time at which what is told next happens.
+    pub fn tell_time(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
     }
 
     pub fn begin(&mut self) -> Vec<Action> {
@@ -147,6 +163,7 @@ impl<'p> Schedule<'p> {
         }
         self.status[at] = if good { Status::Good } else { Status::Bad };
         self.open -= 1;
+        self.running -= 1;
         self.give_back(at, good);
         let mut out = Vec::new();
         if good {
@@ -200,6 +217,7 @@ impl<'p> Schedule<'p> {
         let at = id.0 as usize;
         let mut out = Vec::new();
         if self.status.get(at) == Some(&Status::Running) {
+            self.running -= 1;
             self.never(at, Outcome::NotStarted, &mut out);
         }
         out
@@ -246,13 +264,19 @@ impl<'p> Schedule<'p> {
         let mut out = Vec::new();
         while let Some(entry) = self.ready.pop_first() {
             let at = entry.1;
-            if let Turn::Later(rollout) = self.turns.ask(at) {
-                self.held.entry(rollout).or_default().insert(entry);
+            if let Some(why) = self.windows.ask(self.plan, at, self.now_ms) {
+                self.outside(at, &why, &mut out);
+                continue;
+            }
+            if let Turn::Later(rollout, wave) = self.turns.ask(at) {
+                self.held.entry((rollout, wave)).or_default().insert(entry);
                 continue;
             }
             match self.take(at) {
                 Permit::Taken => {
+                    self.windows.begins(self.plan, at);
                     self.status[at] = Status::Running;
+                    self.running += 1;
                     out.push(Action::Start(self.plan.steps[at].id));
                 }
                 Permit::QueueFor(budget) => {
@@ -260,7 +284,38 @@ impl<'p> Schedule<'p> {
                 }
             }
         }
+        self.loosen(&mut out);
         out
+    }
+
+    /// An instance does not begin, nor what waits for it, nor whoever would come after it in its rollout: a canary that was not
+    /// tried has shown nothing.
+    fn outside(&mut self, at: usize, why: &str, out: &mut Vec<Action>) {
+        let mut stack = vec![at];
+        stack.extend(self.turns.shut(at));
+        while let Some(at) = stack.pop() {
+            if matches!(self.status[at], Status::Waiting | Status::Ready) {
+                let why = why.to_owned();
+                self.never(at, Outcome::Outside { why }, out);
+                stack.extend(self.followers[at].iter().copied());
+            }
+        }
+    }
+
+    /// Two rollouts may wait for each other by way of their steps; a run that waits for ever is worse than one that says so.
+    fn loosen(&mut self, out: &mut Vec<Action>) {
+        if self.running > 0 || self.stopping || self.turns.is_pausing() {
+            return;
+        }
+        const WHY: &str =
+            "rollouts that wait for each other; apply again, with --target for a part";
+        let held = std::mem::take(&mut self.held);
+        for (_, at) in held.into_values().flatten() {
+            if self.status[at] == Status::Ready {
+                self.never(at, Outcome::Blocked { by: WHY.to_owned() }, out);
+                self.block_followers(at, out);
+            }
+        }
     }
 
     /// Takes the budget a step needs, or says which one it has to queue for.

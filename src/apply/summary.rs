@@ -1,5 +1,7 @@
 //! PURE. How a run ended, counted.
 
+use std::collections::BTreeMap;
+
 use crate::ids::Addr;
 use crate::model::event::Outcome;
 use crate::plan::PlannedStep;
@@ -12,6 +14,8 @@ pub struct Summary {
     pub failed: usize,
     pub blocked: usize,
     pub not_started: usize,
+    /// Resources that a window kept from beginning, or that wait for such; their steps are among those not started.
+    pub outside: BTreeMap<Addr, String>,
     /// Each failure: the resource, the step, and why.
     pub failures: Vec<(Addr, String, String)>,
 }
@@ -29,6 +33,10 @@ impl Summary {
             }
             Outcome::Blocked { .. } => self.blocked += 1,
             Outcome::NotStarted => self.not_started += 1,
+            Outcome::Outside { why } => {
+                self.not_started += 1;
+                self.outside.insert(step.subject.clone(), why.clone());
+            }
         }
     }
 }

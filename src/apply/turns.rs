@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::ids::Addr;
-use crate::plan::Plan;
-use crate::plan::rollout::Rollout;
+use crate::plan::rollout::{Rollout, waits};
+use crate::plan::{Plan, PlannedStep};
 
 /// A rollout's place in the plan.
 pub type RolloutId = usize;
+
+/// A wave's place in its rollout.
+pub type Wave = usize;
 
 /// How a step has ended, as far as turns go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,15 +24,15 @@ pub enum Ended {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     Go,
-    /// Asked again when the rollout has moved on.
-    Later(RolloutId),
+    /// Asked again when somebody in this wave has ended, or the wave begins.
+    Later(RolloutId, Wave),
 }
 
 /// What follows from the end of a step.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Follows {
-    /// Who waits in this rollout may ask again.
-    pub moved: Option<RolloutId>,
+    /// Who waits in this wave may ask again.
+    pub moved: Option<(RolloutId, Wave)>,
     /// The next wave begins after so many seconds.
     pub pause: Option<Pause>,
     /// Steps that will not be started, and why.
@@ -74,6 +77,8 @@ struct Member {
     steps: Vec<usize>,
     open: usize,
     groups: Vec<usize>,
+    /// Members whose steps its own wait for: it would hold a place that they need.
+    after: Vec<usize>,
     has_begun: bool,
     has_failed: bool,
     was_skipped: bool,
@@ -90,7 +95,7 @@ impl<'p> Turns<'p> {
         }
         let mut rollouts = Vec::new();
         for (id, rollout) in plan.rollouts.iter().enumerate() {
-            let going = Going::of(rollout, &mut by_subject);
+            let going = Going::of(rollout, &mut by_subject, &plan.steps);
             for (number, member) in going.members.iter().enumerate() {
                 for at in &member.steps {
                     of_step[*at] = Some((id, number));
@@ -107,17 +112,23 @@ impl<'p> Turns<'p> {
             return Turn::Go;
         };
         let going = &mut self.rollouts[id];
-        let member = &mut going.members[number];
+        let member = &going.members[number];
         if member.has_begun {
             return Turn::Go;
         }
         let has_room = |group: &usize| going.down[*group] < going.plan.groups[*group].at_most;
+        let has_begun = |other: &usize| {
+            let other = &going.members[*other];
+            other.has_begun || other.open == 0
+        };
         if going.phase != Phase::Running
             || member.wave != going.wave
             || !member.groups.iter().all(has_room)
+            || !member.after.iter().all(has_begun)
         {
-            return Turn::Later(id);
+            return Turn::Later(id, member.wave);
         }
+        let member = &mut going.members[number];
         member.has_begun = true;
         for group in &member.groups {
             going.down[*group] += 1;
@@ -132,21 +143,42 @@ impl<'p> Turns<'p> {
         self.rollouts[id].ended(id, number, how)
     }
 
+    /// The steps of all who have not begun in the rollout of this step's instance, which ends here.
+    pub fn shut(&mut self, step: usize) -> Vec<usize> {
+        let Some((id, _)) = self.of_step.get(step).copied().flatten() else {
+            return Vec::new();
+        };
+        let going = &mut self.rollouts[id];
+        going.phase = Phase::Stopped;
+        let steps = going.not_begun(|_| true, "");
+        steps.into_iter().map(|(at, _)| at).collect()
+    }
+
     /// The pause between two waves is over.
-    pub fn woken(&mut self, id: RolloutId) -> Option<RolloutId> {
+    pub fn woken(&mut self, id: RolloutId) -> Option<(RolloutId, Wave)> {
         let going = self.rollouts.get_mut(id)?;
         if going.phase != Phase::Pausing {
             return None;
         }
         going.phase = Phase::Running;
         going.wave += 1;
-        Some(id)
+        Some((id, going.wave))
+    }
+
+    /// Whether a pause between two waves is going on somewhere.
+    pub fn is_pausing(&self) -> bool {
+        self.rollouts.iter().any(|r| r.phase == Phase::Pausing)
     }
 }
 
 impl<'p> Going<'p> {
-    fn of(rollout: &'p Rollout, by_subject: &mut BTreeMap<&Addr, Vec<usize>>) -> Going<'p> {
+    fn of(
+        rollout: &'p Rollout,
+        by_subject: &mut BTreeMap<&Addr, Vec<usize>>,
+        steps: &[PlannedStep],
+    ) -> Going<'p> {
         let mut members = Vec::new();
+        let mut number_of: BTreeMap<&Addr, usize> = BTreeMap::new();
         let mut open = vec![0; rollout.waves.len()];
         for (wave, addrs) in rollout.waves.iter().enumerate() {
             for addr in addrs {
@@ -157,6 +189,7 @@ impl<'p> Going<'p> {
                 let groups = rollout.groups.iter().enumerate();
                 let groups = groups.filter(|(_, g)| g.members.contains(addr));
                 open[wave] += 1;
+                number_of.insert(addr, members.len());
                 members.push(Member {
                     wave,
                     open: steps.len(),
@@ -164,6 +197,12 @@ impl<'p> Going<'p> {
                     groups: groups.map(|(at, _)| at).collect(),
                     ..Member::default()
                 });
+            }
+        }
+        for (addr, others) in waits(&number_of.keys().copied().collect(), steps) {
+            if let Some(number) = number_of.get(addr) {
+                let others = others.into_iter().filter_map(|o| number_of.get(o).copied());
+                members[*number].after = others.collect();
             }
         }
         let first = open.iter().position(|n| *n > 0).unwrap_or(0);
@@ -202,7 +241,7 @@ impl<'p> Going<'p> {
                 for group in &member.groups {
                     self.down[*group] -= 1;
                 }
-                follows.moved = Some(id);
+                follows.moved = Some((id, self.wave));
             }
             self.open[wave] -= 1;
             self.move_on(id, &mut follows);

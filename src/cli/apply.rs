@@ -187,7 +187,9 @@ async fn under_lease(
     reporter.close();
     let (summary, interrupted) = ended?;
     tell(&summary, &plan, out, args.json);
-    Ok(if summary.failed + summary.blocked > 0 {
+    let is_incomplete = summary.failed + summary.blocked > 0;
+    let waits_for_window = !interrupted && !summary.outside.is_empty();
+    Ok(if is_incomplete || waits_for_window {
         Exit::Incomplete
     } else if interrupted || summary.not_started > 0 {
         Exit::Interrupted
@@ -417,6 +419,7 @@ fn tell(summary: &Summary, plan: &Plan, out: &Out, json: bool) {
         failed,
         blocked,
         not_started,
+        outside,
         failures,
     } = summary;
     out.line(&format!(
@@ -425,6 +428,12 @@ fn tell(summary: &Summary, plan: &Plan, out: &Out, json: bool) {
     ));
     for (subject, step, why) in failures {
         out.error(&format!("{subject}: {step}: {why}"));
+    }
+    if !outside.is_empty() {
+        out.line(&format!(
+            "{} not begun, outside of their windows: apply again when these are open.",
+            outside.len()
+        ));
     }
     if failed + blocked > 0 {
         out.line("What failed is not undone: mend the cause and apply again; what is done is not done again.");

@@ -169,6 +169,10 @@ impl Reporter {
                         let word = out.paint_err(yellow, "blocked");
                         format!("{subject}: {title}: {word} by {by}")
                     }
+                    Outcome::Outside { why } => {
+                        let word = out.paint_err(yellow, "not started");
+                        format!("{subject}: {title}: {word}: outside of {why}")
+                    }
                     Outcome::NotStarted => {
                         let word = out.paint_err(yellow, "not started");
                         format!("{subject}: {title}: {word}")

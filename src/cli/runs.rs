@@ -227,6 +227,7 @@ fn step_line(record: &Record, plan: Option<&Plan>) -> Option<String> {
             Outcome::AlreadyDone { detail } => format!("already done ({detail})"),
             Outcome::Failed { why } => format!("FAILED: {why}"),
             Outcome::Blocked { by } => format!("blocked by {by}"),
+            Outcome::Outside { why } => format!("not started: outside of {why}"),
             Outcome::NotStarted => "not started".to_owned(),
         },
         Happened::Settled(text) => format!("was left in doubt; {text}"),

@@ -75,6 +75,10 @@ pub const MOVES: &str = "E0317";
 pub const LIFECYCLE: &str = "E0318";
 /// A `policy` block that makes no sense.
 pub const POLICY: &str = "E0319";
+/// A `rollout` block that makes no sense.
+pub const ROLLOUT: &str = "E0320";
+/// A `window` block that makes no sense.
+pub const WINDOW: &str = "E0321";
 /// A policy that a plan does not meet.
 pub const POLICY_BROKEN: &str = "E0618";
 

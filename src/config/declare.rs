@@ -26,15 +26,17 @@ pub struct Declarations {
     pub modules: BTreeMap<Arc<str>, Block>,
     pub checks: BTreeMap<Arc<str>, Block>,
     pub policies: BTreeMap<Arc<str>, Block>,
+    pub rollouts: BTreeMap<Arc<str>, Block>,
+    pub windows: BTreeMap<Arc<str>, Block>,
     pub moved: Vec<Block>,
     pub removed: Vec<Block>,
     pub imports: Vec<Block>,
     pub resources: BTreeMap<(Kind, Arc<str>), Resource>,
 }
 
-const OTHERS: [&str; 10] = [
-    "bmctl", "variable", "locals", "output", "module", "check", "policy", "moved", "removed",
-    "import",
+const OTHERS: [&str; 12] = [
+    "bmctl", "variable", "locals", "output", "module", "check", "policy", "rollout", "window",
+    "moved", "removed", "import",
 ];
 
 /// What a `module` block says about itself, and not to the module.
@@ -83,7 +85,9 @@ impl Declarations {
                     self.locals(block, report);
                 }
             }
-            "variable" | "output" | "module" | "check" | "policy" => self.named(block, report),
+            "variable" | "output" | "module" | "check" | "policy" | "rollout" | "window" => {
+                self.named(block, report)
+            }
             "moved" | "removed" | "import" => {
                 if labels_fit(&block, 0, report) {
                     match kind.as_ref() {
@@ -110,6 +114,8 @@ impl Declarations {
             "output" => &mut self.outputs,
             "module" => &mut self.modules,
             "policy" => &mut self.policies,
+            "rollout" => &mut self.rollouts,
+            "window" => &mut self.windows,
             _ => &mut self.checks,
         };
         if let Some(first) = all.get(name.as_str()) {

@@ -19,6 +19,7 @@ use super::settings::{self, Settings};
 use super::syntax::ast::Block;
 use super::unread;
 use super::variables::{self, Given, GivenValues};
+use super::{rollouts, windows};
 use crate::diag::{Diagnostic, Severity};
 use crate::model::Fleet;
 
@@ -206,6 +207,8 @@ impl Evaluation<'_> {
                 if id != ModuleId::ROOT {
                     settings::of_called(&declared.settings, &scope, self.report);
                     policies::of_called(&declared.policies, self.report);
+                    windows::of_called(&declared.windows, self.report);
+                    rollouts::of_called(&declared.rollouts, self.report);
                 }
             }
         }

@@ -15,6 +15,7 @@ use super::settings::Settings;
 use super::sources::Sources;
 use super::syntax::parse_file;
 use super::variables::{self, Given, GivenValues, ValuesFile, VariableInput, VariableOrigin};
+use super::{rollouts, windows};
 use crate::diag::{Diagnostic, Diagnostics, SourceMap, Span};
 use crate::model::Fleet;
 
@@ -122,6 +123,8 @@ pub(super) fn open_within<'s>(
     };
     let settings = evaluation.run(&given, &mut world, &mut fleet);
     let policies = Policies::read(&Scope::new(&world), &report);
+    fleet.windows = windows::read(&Scope::new(&world), &report);
+    fleet.rollouts = rollouts::read(&Scope::new(&world), &report);
     if let Some(d) = world.exhausted() {
         report.push(d);
     }

@@ -32,6 +32,7 @@ pub mod policies;
 mod printing;
 mod report;
 mod resources;
+mod rollouts;
 pub mod schema;
 mod settings;
 mod show;
@@ -46,6 +47,7 @@ mod types;
 mod unread;
 mod value;
 mod variables;
+mod windows;
 
 pub use console::Console;
 pub use load::{Loaded, load};

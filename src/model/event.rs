@@ -26,6 +26,10 @@ pub enum Outcome {
     Blocked {
         by: String,
     },
+    /// Its machine would not have been up again before the window closes, or none is open; nothing was done.
+    Outside {
+        why: String,
+    },
     /// The run was asked to stop before this step started.
     NotStarted,
 }
@@ -34,7 +38,10 @@ impl Outcome {
     pub fn is_good(&self) -> bool {
         match self {
             Outcome::Done { .. } | Outcome::AlreadyDone { .. } => true,
-            Outcome::Failed { .. } | Outcome::Blocked { .. } | Outcome::NotStarted => false,
+            Outcome::Failed { .. }
+            | Outcome::Blocked { .. }
+            | Outcome::Outside { .. }
+            | Outcome::NotStarted => false,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Flavor, Image, Import, Instance, Lifecycle, Moved, Network, Nic, Node, Removed, Resource, Site,
 };
+use super::{rollout, window};
 use crate::diag::Span;
 use crate::ids::{Addr, Kind};
 
@@ -27,6 +28,10 @@ pub struct Fleet {
     pub moved: Vec<Moved>,
     pub removed: Vec<Removed>,
     pub imports: Vec<Import>,
+    /// Of the root module, by name.
+    pub rollouts: Vec<rollout::Rule>,
+    /// Of the root module, by name.
+    pub windows: Vec<window::Window>,
     /// Of the root module.
     pub outputs: BTreeMap<String, Output>,
     pub origins: BTreeMap<Addr, Origin>,

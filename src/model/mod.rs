@@ -12,8 +12,10 @@ pub mod node;
 pub mod observed;
 pub mod policy;
 pub mod recorded;
+pub mod rollout;
 pub mod rules;
 pub mod site;
+pub mod window;
 
 pub use fleet::{Fleet, Origin};
 pub use image::{Flavor, Image, ImageFacts, ImageFormat, ImageType};

@@ -20,6 +20,12 @@ pub fn fingerprint(fleet: &Fleet) -> Sha256 {
     add(serde_json::to_vec(&fleet.nodes));
     add(serde_json::to_vec(&fleet.nics));
     add(serde_json::to_vec(&fleet.instances));
+    for window in &fleet.windows {
+        add(serde_json::to_vec(window));
+    }
+    for rule in &fleet.rollouts {
+        add(serde_json::to_vec(rule));
+    }
     let Fleet {
         moved,
         removed,

@@ -6,7 +6,9 @@ use super::fingerprint::fingerprint;
 use super::make::Maker;
 use super::reads::{self, Reads};
 use super::select::Everything;
-use super::{Budget, Confined, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile};
+use super::{
+    Budget, Confined, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile, rollout, windows,
+};
 use crate::diag::Diagnostics;
 use crate::ids::Addr;
 use crate::model::{ImageType, PowerSeen, PowerState};
@@ -68,6 +70,15 @@ impl<'a> Maker<'a> {
         self.changes.sort_by(|a, b| a.addr.cmp(&b.addr));
         self.note_seen_power(&mut steps);
         let alerts = self.alerts();
+        let (rollouts, aside) = match self.input.intent {
+            Intent::Apply => rollout::all(self.written, &self.changes, &steps),
+            // Everything is to go, or nothing is touched: there is no turn to wait for.
+            Intent::Destroy | Intent::Refresh => Default::default(),
+        };
+        let windows = match self.input.intent {
+            Intent::Apply | Intent::Destroy => windows::all(self.written, &self.changes),
+            Intent::Refresh => Vec::new(),
+        };
         let mut plan = Plan {
             format: planfile::FORMAT,
             id: String::new(),
@@ -81,8 +92,10 @@ impl<'a> Maker<'a> {
             budgets: self.budgets(),
             warnings: self.diagnostics.iter().map(|d| d.message.clone()).collect(),
             findings: Vec::new(),
-            rollouts: Vec::new(),
+            rollouts,
+            windows,
         };
+        plan.warnings.extend(aside);
         plan.warnings.extend(network_boot_warning(&plan));
         plan.warnings.extend(alerts);
         // A node that is not touched is spoken of too: not knowing is not the same as nothing to do.

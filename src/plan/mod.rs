@@ -36,6 +36,7 @@ pub mod specs;
 pub mod step;
 pub mod steps;
 pub mod view;
+pub mod windows;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +77,9 @@ pub struct Plan {
     /// Changes that go through the fleet in turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rollouts: Vec<rollout::Rollout>,
+    /// When changes may begin.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<windows::Kept>,
 }
 
 /// What was asked for, and the resources that came of it.

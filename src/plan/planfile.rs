@@ -114,13 +114,14 @@ impl Serialize for Unnamed<'_> {
             warnings,
             findings,
             rollouts,
+            windows,
         } = self.0;
         let about = (format, intent, confined, made_from, findings);
         let plain = (about, reads, images, changes, steps, budgets, warnings);
-        if rollouts.is_empty() {
-            plain.serialize(to)
-        } else {
-            (plain, rollouts).serialize(to)
+        match (rollouts.as_slice(), windows.as_slice()) {
+            ([], []) => plain.serialize(to),
+            (_, []) => (plain, rollouts).serialize(to),
+            (_, _) => (plain, rollouts, windows).serialize(to),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::fingerprint::rules_about;
 use super::moves::Moves;
 use super::render::literal;
 use super::select::Everything;
-use super::{Change, Plan, PlannedStep, Step, diff};
+use super::{Change, Intent, Plan, PlannedStep, Step, diff, rollout, windows};
 use crate::ids::{Addr, Kind};
 use crate::model::{Fleet, PowerSeen, Recorded, Resource};
 use crate::units::Sha256;
@@ -224,6 +224,20 @@ pub fn stale_in_configuration(plan: &Plan, fleet: &Fleet) -> Vec<Stale> {
             addr: addr.clone(),
             what: what.to_owned(),
         });
+    }
+    if plan.intent != Intent::Refresh {
+        let moved_on = windows::moved_on(plan, fleet).into_iter();
+        out.extend(moved_on.map(|addr| Stale {
+            addr,
+            what: "keeps to other windows than the plan was made with".to_owned(),
+        }));
+    }
+    if plan.intent == Intent::Apply {
+        let moved_on = rollout::moved_on(plan, fleet).into_iter();
+        out.extend(moved_on.map(|(addr, what)| Stale {
+            addr: addr.clone(),
+            what,
+        }));
     }
     out
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::groups::{Group, groups};
 use super::layout::Layout;
+use super::rollout::describe;
 use super::{Action, AttributeChange, Change, Plan, Risk, Step};
 use crate::diag::Color;
 use crate::ids::Addr;
@@ -49,6 +50,17 @@ pub fn render(plan: &Plan, view: View) -> String {
     }
     summary(&mut out, plan, view);
     confined(&mut out, plan);
+    for kept in &plan.windows {
+        let count = kept.members.len();
+        let _ = writeln!(
+            out,
+            "Window {}: {count} begin only when they are up again before it closes.",
+            kept.window.name
+        );
+    }
+    for rollout in &plan.rollouts {
+        let _ = writeln!(out, "{}.", describe(rollout));
+    }
     let mut body = String::new();
     for group in groups(plan) {
         if group.is_told_as_one() && view.alike == Alike::Together {

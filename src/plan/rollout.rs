@@ -6,57 +6,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256 as Hasher};
 
-use super::{PlannedStep, StepId};
-use crate::ids::Addr;
-
-/// So many, or so many of a hundred: rounded up, since a wave of nobody would never end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Share {
-    Number(u32),
-    Percent(u32),
-}
-
-impl Share {
-    /// At least one, at most all.
-    pub fn of(self, all: usize) -> usize {
-        let wanted = match self {
-            Share::Number(n) => usize::try_from(n).unwrap_or(usize::MAX),
-            Share::Percent(p) => {
-                let p = usize::try_from(p).unwrap_or(usize::MAX).min(100);
-                all.saturating_mul(p).div_ceil(100)
-            }
-        };
-        wanted.clamp(1, all.max(1))
-    }
-}
-
-/// A rollout as it is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    pub name: String,
-    /// The first wave, when it is to be another size than the rest.
-    pub canary: Option<Share>,
-    pub wave: Share,
-    pub at_most_down: Option<AtMostDown>,
-    /// Failed instances that do not stop it yet.
-    pub failures_max: u32,
-    /// Seconds between the end of a wave and the start of the next.
-    pub pause_s: u32,
-}
-
-/// How many nodes with the same value of a label may be taken down at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AtMostDown {
-    pub label: String,
-    pub at_most: u32,
-}
+use super::{Action, Change, Plan, PlannedStep, StepId};
+use crate::ids::{Addr, Kind};
+use crate::model::Fleet;
+use crate::model::rollout::has_labels;
+pub use crate::model::rollout::{AtMostDown, Rule, Share};
+use crate::units::Sha256;
 
 /// A rollout as a plan holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Rollout {
     pub name: String,
+    /// Of the rule it goes by: another rule makes another plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Sha256>,
+    /// Its first wave has a size of its own.
+    #[serde(default)]
+    pub has_canary: bool,
     /// Instances in their order; one that is in no wave is not held back.
     pub waves: Vec<Vec<Addr>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -81,6 +49,143 @@ pub struct Member<'a> {
     pub labels: &'a BTreeMap<String, String>,
 }
 
+pub fn digest(rule: &Rule) -> Sha256 {
+    // Values of the model always serialize; were one not to, its digest would equal no other.
+    let bytes = serde_json::to_vec(rule).unwrap_or_default();
+    Sha256(Hasher::digest(bytes).into())
+}
+
+impl Change {
+    /// Whether it deploys a machine, or takes one down: what goes in turn.
+    pub fn goes_in_turn(&self) -> bool {
+        self.addr.kind == Kind::Instance
+            && match self.action {
+                Action::Create | Action::Redeploy | Action::Replace | Action::Resume => true,
+                Action::Update | Action::Delete => self.takes_down(),
+                Action::Adopt | Action::Move | Action::Forget => false,
+            }
+    }
+}
+
+/// The labels of the node that a change is about, as they are declared: a node that is declared no more has none.
+pub fn labels_of<'a>(change: &Change, fleet: &'a Fleet) -> &'a BTreeMap<String, String> {
+    static NONE: BTreeMap<String, String> = BTreeMap::new();
+    let node = change.node.as_ref().and_then(|node| fleet.nodes.get(node));
+    node.map_or(&NONE, |node| &node.labels)
+}
+
+/// The rule that a change goes by: the first by name that is about its node.
+fn rule_of<'a>(change: &Change, fleet: &'a Fleet) -> Option<&'a Rule> {
+    let labels = labels_of(change, fleet);
+    let mut rules = fleet.rollouts.iter().filter(|_| change.goes_in_turn());
+    rules.find(|rule| has_labels(&rule.match_labels, labels))
+}
+
+/// The rollouts of a plan, and what is to be said about who is in none of them.
+pub fn all(
+    fleet: &Fleet,
+    changes: &[Change],
+    steps: &[PlannedStep],
+) -> (Vec<Rollout>, Vec<String>) {
+    let mut by_rule: BTreeMap<&str, Vec<Member<'_>>> = BTreeMap::new();
+    for change in changes {
+        if let Some(rule) = rule_of(change, fleet) {
+            by_rule.entry(&rule.name).or_default().push(Member {
+                instance: &change.addr,
+                labels: labels_of(change, fleet),
+            });
+        }
+    }
+    let (mut out, mut warnings) = (Vec::new(), Vec::new());
+    for rule in &fleet.rollouts {
+        let Some(mut members) = by_rule.remove(rule.name.as_str()) else {
+            continue;
+        };
+        let knot = knotted(&members.iter().map(|m| m.instance).collect(), steps);
+        members.retain(|m| !knot.contains(m.instance));
+        if !knot.is_empty() {
+            let names: Vec<String> = knot.iter().map(ToString::to_string).collect();
+            warnings.push(format!(
+                "rollout {} does not hold back {}: they wait for each other, and go at the same time",
+                rule.name,
+                names.join(", ")
+            ));
+        }
+        if !members.is_empty() {
+            out.push(roll_out(rule, &members, steps));
+        }
+    }
+    (out, warnings)
+}
+
+/// Changes of a plan that would go by another rule than they did when it was made.
+pub fn moved_on<'a>(plan: &'a Plan, fleet: &Fleet) -> Vec<(&'a Addr, String)> {
+    let mut went_by: BTreeMap<&Addr, &Rollout> = BTreeMap::new();
+    for rollout in &plan.rollouts {
+        went_by.extend(rollout.waves.iter().flatten().map(|m| (m, rollout)));
+    }
+    let changes = plan.changes.iter().filter(|c| c.goes_in_turn());
+    let mut out = Vec::new();
+    for change in changes {
+        let was = went_by.get(&change.addr);
+        let is = rule_of(change, fleet);
+        let what = match (was, is) {
+            (Some(was), Some(is)) if was.rule == Some(digest(is)) => continue,
+            // Those that wait for each other are in none.
+            (None, Some(is)) if plan.rollouts.iter().any(|r| r.rule == Some(digest(is))) => {
+                continue;
+            }
+            (None, None) => continue,
+            (None, Some(is)) => format!("went by no rollout, and goes by {}", is.name),
+            (Some(was), None) => format!("went by rollout {}, and goes by none", was.name),
+            (Some(_), Some(is)) => format!(
+                "rollout {} is declared in another way than the plan was made from",
+                is.name
+            ),
+        };
+        out.push((&change.addr, what));
+    }
+    out
+}
+
+/// `Rollout web: 1 canary, then 3 waves of up to 5, at most 1 down per rack, stops after 0 failures`
+pub fn describe(rollout: &Rollout) -> String {
+    let sizes: Vec<usize> = rollout.waves.iter().map(Vec::len).collect();
+    let mut parts = Vec::new();
+    let rest = match (rollout.has_canary, sizes.as_slice()) {
+        (true, [first, rest @ ..]) => {
+            parts.push(format!("{first} canary"));
+            rest
+        }
+        (_, all) => all,
+    };
+    let then = if rollout.has_canary { "then " } else { "" };
+    match rest {
+        [] => {}
+        [one] => parts.push(format!("{then}1 wave of {one}")),
+        [first, .., last] => {
+            let up_to = if first == last { "" } else { "up to " };
+            parts.push(format!("{then}{} waves of {up_to}{first}", rest.len()));
+        }
+    }
+    if let Some(group) = rollout.groups.first() {
+        let label = group
+            .name
+            .split_once(" = ")
+            .map_or(group.name.as_str(), |(l, _)| l);
+        parts.push(format!("at most {} down per {label}", group.at_most));
+    }
+    if rollout.pause_s > 0 {
+        parts.push(format!("{} s between waves", rollout.pause_s));
+    }
+    let plural = if rollout.failures_max == 1 { "" } else { "s" };
+    parts.push(match rollout.failures_max {
+        0 => "stops at the first failure".to_owned(),
+        n => format!("goes on after up to {n} failure{plural}"),
+    });
+    format!("Rollout {}: {}", rollout.name, parts.join(", "))
+}
+
 /// Names the waves. Members go by their addresses, but none before one whose steps its own steps wait for: an instance that moves
 /// onto a node is in no earlier wave than the one that leaves it.
 pub fn roll_out(rule: &Rule, members: &[Member<'_>], steps: &[PlannedStep]) -> Rollout {
@@ -97,6 +202,8 @@ pub fn roll_out(rule: &Rule, members: &[Member<'_>], steps: &[PlannedStep]) -> R
     }
     Rollout {
         name: rule.name.clone(),
+        rule: Some(digest(rule)),
+        has_canary: rule.canary.is_some(),
         waves,
         groups: groups(rule.at_most_down.as_ref(), members),
         failures_max: rule.failures_max,
@@ -126,29 +233,57 @@ fn groups(rule: Option<&AtMostDown>, members: &[Member<'_>]) -> Vec<Group> {
 
 /// Members so that each comes after those it waits for, else by address.
 fn in_order<'a>(members: BTreeSet<&'a Addr>, steps: &[PlannedStep]) -> Vec<&'a Addr> {
-    let mut waits_for = waits(&members, steps);
+    let waits_for = waits(&members, steps);
+    let mut open: BTreeMap<&Addr, usize> = BTreeMap::new();
+    let mut followers: BTreeMap<&Addr, Vec<&'a Addr>> = BTreeMap::new();
+    for (member, others) in &waits_for {
+        open.insert(member, others.len());
+        for other in others {
+            followers.entry(other).or_default().push(member);
+        }
+    }
+    let is_free = |m: &&Addr| open.get(*m).is_none_or(|n| *n == 0);
+    let mut free: BTreeSet<&'a Addr> = members.iter().copied().filter(is_free).collect();
     let mut left = members;
-    let mut order = Vec::new();
-    while !left.is_empty() {
-        let free = left
-            .iter()
-            .copied()
-            .find(|m| waits_for.get(m).is_none_or(BTreeSet::is_empty));
-        // Instances that wait for each other step by step can only go together: the first of them goes first.
-        let Some(next) = free.or_else(|| left.first().copied()) else {
-            break;
-        };
-        left.remove(next);
-        for before in waits_for.values_mut() {
-            before.remove(next);
+    let mut order = Vec::with_capacity(left.len());
+    // Instances that wait for each other step by step can only go together: the first of them goes first.
+    while let Some(next) = free.pop_first().or_else(|| left.first().copied()) {
+        if !left.remove(next) {
+            continue;
         }
         order.push(next);
+        for follower in followers.get(next).into_iter().flatten() {
+            if let Some(open) = open.get_mut(follower) {
+                *open = open.saturating_sub(1);
+                if *open == 0 {
+                    free.insert(follower);
+                }
+            }
+        }
     }
     order
 }
 
+/// Members that wait for each other, in whatever way around: they swap nodes, and can only go at the same time.
+fn knotted<'a>(members: &BTreeSet<&'a Addr>, steps: &[PlannedStep]) -> BTreeSet<&'a Addr> {
+    let mut waits_for = waits(members, steps);
+    // Whoever waits for nobody that is left, or whom nobody that is left waits for, is in no knot.
+    loop {
+        let awaited: BTreeSet<&Addr> = waits_for.values().flatten().copied().collect();
+        let before = waits_for.len();
+        waits_for.retain(|member, others| !others.is_empty() && awaited.contains(member));
+        let left: BTreeSet<&'a Addr> = waits_for.keys().copied().collect();
+        for others in waits_for.values_mut() {
+            others.retain(|other| left.contains(other));
+        }
+        if waits_for.len() == before {
+            return left;
+        }
+    }
+}
+
 /// For each member the members whose steps its own steps wait for, over any number of steps of others between.
-fn waits<'a>(
+pub fn waits<'a>(
     members: &BTreeSet<&'a Addr>,
     steps: &[PlannedStep],
 ) -> BTreeMap<&'a Addr, BTreeSet<&'a Addr>> {
@@ -227,6 +362,7 @@ mod tests {
                 label: "rack".to_owned(),
                 at_most: 1,
             }),
+            match_labels: BTreeMap::new(),
             failures_max: 0,
             pause_s: 0,
         }
@@ -277,6 +413,43 @@ mod tests {
         assert_eq!(sizes(&all), [10]);
         let (none, _) = rolled(&rule(None, Share::Percent(0)), &[]);
         assert_eq!(sizes(&none), [1; 10]);
+    }
+
+    #[test]
+    fn what_is_to_come_is_told() {
+        let (canary, _) = rolled(&rule(Some(Share::Number(1)), Share::Percent(25)), &[]);
+        assert_eq!(
+            describe(&canary),
+            "Rollout web: 1 canary, then 3 waves of 3, at most 1 down per rack, stops at the first failure"
+        );
+        let mut loose = rule(None, Share::Number(4));
+        loose.at_most_down = None;
+        loose.failures_max = 2;
+        loose.pause_s = 60;
+        assert_eq!(
+            describe(&rolled(&loose, &[]).0),
+            "Rollout web: 3 waves of up to 4, 60 s between waves, goes on after up to 2 failures"
+        );
+    }
+
+    #[test]
+    fn who_swaps_nodes_is_found() {
+        let names: Vec<Addr> = (0..4).map(|n| addr(&format!("instance.i{n}"))).collect();
+        let mut builder = Builder::default();
+        let mut step = |n: usize, after: &[StepId]| {
+            let forget = Step::Forget {
+                addr: names[n].clone(),
+            };
+            builder.push(&names[n], None, forget, after, 60)
+        };
+        let (a, b) = (step(0, &[]), step(1, &[]));
+        step(0, &[b]);
+        let end = step(1, &[a]);
+        step(2, &[end]);
+        step(3, &[]);
+        let members: BTreeSet<&Addr> = names.iter().collect();
+        let knot = knotted(&members, &builder.steps);
+        assert_eq!(knot, BTreeSet::from([&names[0], &names[1]]));
     }
 
     #[test]

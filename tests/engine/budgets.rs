@@ -35,7 +35,7 @@ fn power_ons_of_drift_have_a_budget() {
     let drift = plan(&wanted.fleet, &memory.recorded, &off, &facts, Intent::Apply).unwrap();
     assert_eq!(count(&drift, |s| matches!(s, Step::PowerOn { .. })), 40);
 
-    let mut schedule = Schedule::new(&drift);
+    let mut schedule = Schedule::new(&drift, &Default::default());
     let mut actions = schedule.begin();
     let (mut running, mut most, mut ended) = (Vec::new(), 0, 0);
     while !schedule.is_over() {

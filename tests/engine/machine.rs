@@ -105,7 +105,7 @@ fn live(plan: &Plan, seed: u64) -> Seen {
     let limit = [1, 2, 7, 1000][next(&mut dice) % 4];
     let failing = [0, 0, 20, 5][next(&mut dice) % 4];
     let abort_at = next(&mut dice) % 4000;
-    let mut machine = Machine::new("r-1", plan, BTreeMap::new(), limit);
+    let mut machine = Machine::new("r-1", plan, BTreeMap::new(), &Default::default(), limit);
     let (mut seen, mut failed, mut now) = (Seen::default(), BTreeSet::new(), 1);
     let begun = machine.handle(Input::Begin, now);
     seen.take(plan, begun, &failed);

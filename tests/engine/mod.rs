@@ -9,3 +9,4 @@ mod rollouts;
 mod runs;
 mod soak;
 mod tricks;
+mod windows;

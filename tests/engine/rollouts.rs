@@ -16,6 +16,7 @@ const MANY: usize = 8;
 fn rule() -> Rule {
     Rule {
         name: "all".to_owned(),
+        match_labels: BTreeMap::new(),
         canary: Some(Share::Number(1)),
         wave: Share::Number(4),
         at_most_down: None,

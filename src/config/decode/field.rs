@@ -10,6 +10,8 @@ use crate::config::convert::convert;
 use crate::config::types::Type;
 use crate::config::value::{Data, Value};
 use crate::ids::ParseError;
+use crate::model::rollout::Share;
+use crate::model::window::{Day, TimeOfDay, Zone};
 use crate::model::{
     Arch, BiosLoader, DhcpMode, Erase, ExistingData, Firmware, ImageFormat, ImageType, OnDrift,
     PowerState, UserDataChange, Weight,
@@ -102,6 +104,81 @@ macro_rules! texts {
     )+};
 }
 texts!(Mac, Sha256, Hostname, Arch, Firmware);
+
+impl Field for Share {
+    fn take(value: &Value) -> Result<Share, Misfit> {
+        let expected = r#"a number of machines from 1, or a percentage such as "25%""#;
+        let misfit = |found: &str| Misfit::Value(ParseError::new(expected, found).to_string());
+        let share = match &value.data {
+            Data::String(_) => {
+                let text = String::take(value)?;
+                let percent = text.strip_suffix('%').and_then(|n| n.parse().ok());
+                match percent {
+                    Some(n) => (1..=100).contains(&n).then_some(Share::Percent(n)),
+                    None => text.parse().ok().filter(|n| *n > 0).map(Share::Number),
+                }
+            }
+            Data::Null
+            | Data::Bool(_)
+            | Data::Number(_)
+            | Data::Seq(_)
+            | Data::Map(_)
+            | Data::Resource(_) => {
+                Some(Share::Number(u32::take(value)?)).filter(|s| *s != Share::Number(0))
+            }
+        };
+        share.ok_or_else(|| misfit(&value.shown()))
+    }
+
+    fn show(&self) -> Value {
+        match self {
+            Share::Number(n) => Value::number(*n),
+            Share::Percent(p) => Value::string(format!("{p}%")),
+        }
+    }
+}
+
+/// `HH:MM` in minutes.
+fn minutes(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let two = |part: &str, most: u16| {
+        let is_plain = part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
+        part.parse::<u16>().ok().filter(|n| is_plain && *n <= most)
+    };
+    Some(two(hours, 23)? * 60 + two(minutes, 59)?)
+}
+
+impl Field for TimeOfDay {
+    fn take(value: &Value) -> Result<TimeOfDay, Misfit> {
+        let text = String::take(value)?;
+        let expected = r#"a time of day such as "22:00""#;
+        let misfit = || Misfit::Value(ParseError::new(expected, &text).to_string());
+        minutes(&text).map(TimeOfDay).ok_or_else(misfit)
+    }
+
+    fn show(&self) -> Value {
+        Value::string(format!("{:02}:{:02}", self.0 / 60, self.0 % 60))
+    }
+}
+
+impl Field for Zone {
+    fn take(value: &Value) -> Result<Zone, Misfit> {
+        let text = String::take(value)?;
+        let expected = r#"what clocks are ahead of UTC, such as "+01:00" or "-05:30""#;
+        let zone = match text.split_at_checked(1) {
+            Some(("+", rest)) => minutes(rest).map(|m| (m, 1)),
+            Some(("-", rest)) => minutes(rest).map(|m| (m, -1)),
+            _ => None,
+        };
+        let zone = zone.and_then(|(m, sign)| Some(Zone(i16::try_from(m).ok()? * sign)));
+        zone.ok_or_else(|| Misfit::Value(ParseError::new(expected, &text).to_string()))
+    }
+
+    fn show(&self) -> Value {
+        let (sign, m) = (if self.0 < 0 { '-' } else { '+' }, self.0.unsigned_abs());
+        Value::string(format!("{sign}{:02}:{:02}", m / 60, m % 60))
+    }
+}
 
 impl Field for Ipv4Addr {
     fn take(value: &Value) -> Result<Ipv4Addr, Misfit> {
@@ -209,5 +286,6 @@ words! {
     UserDataChange: "update, redeploy or ignore" { Update = "update", Redeploy = "redeploy", Ignore = "ignore" }
     OnDrift: "adopt, correct or alert" { Adopt = "adopt", Correct = "correct", Alert = "alert" }
     Weight: "warn, approve or block" { Warn = "warn", Approve = "approve", Block = "block" }
+    Day: "mon, tue, wed, thu, fri, sat or sun" { Mon = "mon", Tue = "tue", Wed = "wed", Thu = "thu", Fri = "fri", Sat = "sat", Sun = "sun" }
     ExistingData: "refuse or overwrite" { Refuse = "refuse", Overwrite = "overwrite" }
 }

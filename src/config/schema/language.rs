@@ -29,8 +29,9 @@ const fn at_most_once(block: &'static BlockSchema) -> NestedSchema {
     }
 }
 
-pub static BLOCKS: [&BlockSchema; 10] = [
-    &BMCTL, &VARIABLE, &LOCALS, &OUTPUT, &MODULE, &CHECK, &POLICY, &MOVED, &REMOVED, &IMPORT,
+pub static BLOCKS: [&BlockSchema; 12] = [
+    &BMCTL, &VARIABLE, &LOCALS, &OUTPUT, &MODULE, &CHECK, &POLICY, &ROLLOUT, &WINDOW, &MOVED,
+    &REMOVED, &IMPORT,
 ];
 
 static BMCTL: BlockSchema = BlockSchema {
@@ -194,6 +195,92 @@ static AT_MOST_DOWN: BlockSchema = BlockSchema {
         attr("n", Number(0, u32::MAX as u64), "So many of them.").required(),
     ],
     ..BlockSchema::new("at_most_down", "How many of a group may be down at once.")
+};
+
+static ROLLOUT: BlockSchema = BlockSchema {
+    labels: NAME,
+    attributes: &[
+        attr(
+            "match_labels",
+            MapOf(&String),
+            "It is about instances on nodes with all of these; all instances when left out.",
+        )
+        .default("{}"),
+        attr(
+            "canary",
+            Any,
+            "How many go first, alone: a number, or a percentage.",
+        )
+        .example("1"),
+        attr(
+            "wave",
+            Any,
+            "How many go at a time: a number, or a percentage.",
+        )
+        .required()
+        .example("\"25%\""),
+        attr(
+            "failures",
+            Number(0, u32::MAX as u64),
+            "So many failed instances do not stop it.",
+        )
+        .default("0"),
+        attr(
+            "pause",
+            Number(0, u32::MAX as u64),
+            "Seconds between the end of a wave and the start of the next.",
+        )
+        .default("0"),
+    ],
+    blocks: &[at_most_once(&PER_LABEL)],
+    ..BlockSchema::new("rollout", "How a change goes through the fleet in turn.")
+};
+
+static PER_LABEL: BlockSchema = BlockSchema {
+    attributes: &[
+        attr(
+            "label",
+            String,
+            "Nodes with the same value of this label are a group.",
+        )
+        .required()
+        .example("\"rack\""),
+        attr("n", Number(1, u32::MAX as u64), "So many of a group.").required(),
+    ],
+    ..BlockSchema::new("at_most_down", "How many of a group may be down at once.")
+};
+
+static WINDOW: BlockSchema = BlockSchema {
+    labels: NAME,
+    attributes: &[
+        attr(
+            "match_labels",
+            MapOf(&String),
+            "It is about instances on nodes with all of these; all instances when left out.",
+        )
+        .default("{}"),
+        attr(
+            "days",
+            ListOf(&Words(&["mon", "tue", "wed", "thu", "fri", "sat", "sun"])),
+            "The days on which it begins; all of them when left out.",
+        )
+        .default("[]"),
+        attr("from", String, "When it opens.")
+            .required()
+            .example("\"22:00\""),
+        attr(
+            "to",
+            String,
+            "When it closes; the next day, when that is not after `from`.",
+        )
+        .required()
+        .example("\"04:00\""),
+        attr("zone", String, "What its clock is ahead of UTC.").default("\"+00:00\""),
+    ],
+    ..BlockSchema::new(
+        "window",
+        "When machines may be deployed, rebooted or taken down.",
+    )
 };
 
 static MOVED: BlockSchema = BlockSchema {

@@ -60,6 +60,7 @@ instance "x" {
   flavor = flavor.x
   image  = image.x
   address { network = network.x }
+  drift {}
 }
 "#;
 
@@ -157,7 +158,7 @@ fn required_is_required() {
 }
 
 /// A configuration around each block of the table that is no resource (`dynamic` reads nothing after its first mistake); `@` is what stands in the block.
-const AROUND: [(&str, &str); 15] = [
+const AROUND: [(&str, &str); 18] = [
     ("bmctl", "bmctl {\n@}"),
     ("variable", "variable \"x\" {\n@}"),
     (
@@ -171,6 +172,9 @@ const AROUND: [(&str, &str); 15] = [
     ),
     ("check", "check \"x\" {\n@}"),
     ("check.assert", "check \"x\" {\n  assert {\n@  }\n}"),
+    ("policy", "policy \"x\" {\n@}"),
+    ("rollout", "rollout \"x\" {\n@}"),
+    ("window", "window \"x\" {\n@}"),
     ("moved", "moved {\n@}"),
     ("removed", "removed {\n@}"),
     (

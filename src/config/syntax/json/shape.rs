@@ -21,7 +21,9 @@ pub fn property(around: &[&str], name: &str) -> Property {
     let in_resource = |kind: &str| RESOURCES.contains(&kind);
     match (around, name) {
         ([], name) if in_resource(name) => block(1),
-        ([], "variable" | "output" | "module" | "check") => block(1),
+        ([], "variable" | "output" | "module" | "check" | "policy" | "rollout" | "window") => {
+            block(1)
+        }
         ([], "bmctl" | "locals" | "moved" | "removed" | "import") => block(0),
         (["bmctl"], "state") => block(1),
         (["variable"], "validation") => block(0),
@@ -29,13 +31,15 @@ pub fn property(around: &[&str], name: &str) -> Property {
         (["output"], "precondition") => block(0),
         (["check"], "assert") => block(0),
         (["check"], "data") => block(2),
+        (["policy" | "rollout"], "at_most_down") => block(0),
+        (["rollout"], "gate") => block(1),
         (["removed"], "lifecycle") => block(0),
         (["moved"] | ["removed"] | ["import"], "from" | "to") => Property::Expression,
         (["network"], "dhcp") => block(0),
         (["site"], "limits") => block(0),
         (["node"], "power") => block(1),
         (["node"], "root_device" | "serial_console") => block(0),
-        (["instance"], "address") => block(0),
+        (["instance"], "address" | "drift") => block(0),
         ([kind], "lifecycle") if in_resource(kind) => block(0),
         ([kind, "lifecycle"], "precondition" | "postcondition") if in_resource(kind) => block(0),
         ([kind, "lifecycle"], "ignore_changes" | "replace_triggered_by") if in_resource(kind) => {
