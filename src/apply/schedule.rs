@@ -32,6 +32,9 @@ enum Status {
     Bad,
 }
 
+/// A ready step: its rank, most urgent first, and its place in the plan.
+type Entry = (std::cmp::Reverse<usize>, usize);
+
 /// A site, or none that is known, and what is scarce there.
 type BudgetKey<'p> = (Option<&'p Addr>, Resource);
 
@@ -49,9 +52,9 @@ pub struct Schedule<'p> {
     /// Steps on the longest path from here to the end.
     rank: Vec<usize>,
     /// Ready steps, most urgent first.
-    ready: BTreeSet<(std::cmp::Reverse<usize>, usize)>,
+    ready: BTreeSet<Entry>,
     /// Ready steps that wait for a place in a budget.
-    queued: BTreeMap<BudgetKey<'p>, BTreeSet<(std::cmp::Reverse<usize>, usize)>>,
+    queued: BTreeMap<BudgetKey<'p>, BTreeSet<Entry>>,
     site_of: BTreeMap<&'p Addr, &'p Addr>,
     /// Nodes whose site no step names share the budget of `None`.
     used: BTreeMap<(Option<&'p Addr>, Resource), u32>,
@@ -61,7 +64,7 @@ pub struct Schedule<'p> {
     windows: Windows<'p>,
     now_ms: i64,
     /// Ready steps whose turn has not come.
-    held: BTreeMap<(RolloutId, Wave), BTreeSet<(std::cmp::Reverse<usize>, usize)>>,
+    held: BTreeMap<(RolloutId, Wave), BTreeSet<Entry>>,
     /// What was told of steps that wait.
     told: BTreeMap<usize, String>,
     open: usize,

@@ -175,15 +175,16 @@ async fn under_lease(
     reporter.close();
     let (summary, interrupted) = ended?;
     tell(&summary, &plan, out, args.json);
-    Ok(if summary.failed + summary.blocked > 0 {
-        Exit::Incomplete
-    } else if !interrupted && !summary.outside.is_empty() {
-        Exit::Incomplete
-    } else if interrupted || summary.not_started > 0 {
-        Exit::Interrupted
-    } else {
-        Exit::Done
-    })
+    let is_left_for_a_window = !interrupted && !summary.outside.is_empty();
+    Ok(
+        if summary.failed + summary.blocked > 0 || is_left_for_a_window {
+            Exit::Incomplete
+        } else if interrupted || summary.not_started > 0 {
+            Exit::Interrupted
+        } else {
+            Exit::Done
+        },
+    )
 }
 
 /// A saved plan names where credentials come from; what the configuration says of the resources it touches must be what it was
