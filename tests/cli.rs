@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::fleet::CANARY;
 
-const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+pub const KEY: &str = "0707070707070707070707070707070707070707070707070707070707070707";
 
 /// Two systems on three machines; `hunter2` is the password of every BMC and in the user data.
 const CONFIGURATION: &str = r##"
@@ -81,14 +81,14 @@ instance "db" {
 }
 "##;
 
-struct Place {
-    dir: TempDir,
+pub struct Place {
+    pub dir: TempDir,
 }
 
-struct Ended {
-    code: i32,
-    out: String,
-    err: String,
+pub struct Ended {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
 }
 
 impl Place {
@@ -99,7 +99,7 @@ impl Place {
     }
 
     /// A configuration with its images, in the folder `fleet`.
-    fn new() -> Place {
+    pub fn new() -> Place {
         let place = Place::empty();
         let mut part = vec![0u8; 4096];
         part[1024 + 0x38..][..2].copy_from_slice(&[0x53, 0xef]);
@@ -117,11 +117,11 @@ impl Place {
         place
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join("fleet").join(name)
     }
 
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
@@ -132,7 +132,7 @@ impl Place {
         self.run_with(args, |_| {})
     }
 
-    fn run_with(&self, args: &[&str], change: impl FnOnce(&mut Command)) -> Ended {
+    pub fn run_with(&self, args: &[&str], change: impl FnOnce(&mut Command)) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bmctl"));
         command
             .args(["-C", "fleet"])
@@ -163,7 +163,7 @@ impl Place {
 
 impl Ended {
     #[track_caller]
-    fn expect(self, code: i32) -> Ended {
+    pub fn expect(self, code: i32) -> Ended {
         assert_eq!(self.code, code, "out:\n{}\nerr:\n{}", self.out, self.err);
         self
     }
@@ -176,7 +176,7 @@ fn contains(text: &str, parts: &[&str]) {
     }
 }
 
-fn files_below(dir: &Path, out: &mut Vec<PathBuf>) {
+pub fn files_below(dir: &Path, out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -13,6 +13,7 @@
 )]
 
 mod audit;
+mod canary;
 mod cases;
 mod ci;
 mod cli;

@@ -382,6 +382,16 @@ impl<'p> Machine<'p> {
             match action {
                 Action::Start(id) => self.to_start.push_back(id),
                 Action::End(id, outcome) => self.tell_end(id, outcome, now_ms),
+                Action::Wait(id, reason) => {
+                    if let Some(step) = self.plan.step(id) {
+                        self.reports.push(Event::Waiting {
+                            step: id.0,
+                            subject: step.subject.clone(),
+                            title: step.step.title().to_owned(),
+                            reason,
+                        });
+                    }
+                }
                 Action::Wake(pause) => {
                     self.reports.push(Event::Warning {
                         subject: None,

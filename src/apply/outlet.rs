@@ -88,6 +88,7 @@ impl Shared {
             | Event::PlannedChange { .. }
             | Event::Planned { .. }
             | Event::RunStarted { .. }
+            | Event::Waiting { .. }
             | Event::StepStarted { .. }
             | Event::Warning { .. }
             | Event::RunFinished { .. } => waiting.events.push_back(event),

@@ -17,6 +17,8 @@ pub enum Action {
     Start(StepId),
     /// Ended without having been started.
     End(StepId, Outcome),
+    /// It could start, and waits for this; told once for as long as it waits for the same.
+    Wait(StepId, String),
     /// Say so after the pause, by [`Schedule::woken`].
     Wake(Pause),
 }
@@ -30,8 +32,8 @@ enum Status {
     Bad,
 }
 
-/// Steps by the length of the path that hangs on them, the longest first.
-type Urgency = BTreeSet<(std::cmp::Reverse<usize>, usize)>;
+/// A ready step: its rank, most urgent first, and its place in the plan.
+type Entry = (std::cmp::Reverse<usize>, usize);
 
 /// A site, or none that is known, and what is scarce there.
 type BudgetKey<'p> = (Option<&'p Addr>, Resource);
@@ -50,9 +52,9 @@ pub struct Schedule<'p> {
     /// Steps on the longest path from here to the end.
     rank: Vec<usize>,
     /// Ready steps, most urgent first.
-    ready: Urgency,
+    ready: BTreeSet<Entry>,
     /// Ready steps that wait for a place in a budget.
-    queued: BTreeMap<BudgetKey<'p>, Urgency>,
+    queued: BTreeMap<BudgetKey<'p>, BTreeSet<Entry>>,
     site_of: BTreeMap<&'p Addr, &'p Addr>,
     /// Nodes whose site no step names share the budget of `None`.
     used: BTreeMap<(Option<&'p Addr>, Resource), u32>,
@@ -62,7 +64,9 @@ pub struct Schedule<'p> {
     windows: Windows<'p>,
     now_ms: i64,
     /// Ready steps whose turn has not come.
-    held: BTreeMap<(RolloutId, Wave), Urgency>,
+    held: BTreeMap<(RolloutId, Wave), BTreeSet<Entry>>,
+    /// What was told of steps that wait.
+    told: BTreeMap<usize, String>,
     open: usize,
     running: usize,
     stopping: bool,
@@ -113,6 +117,7 @@ impl<'p> Schedule<'p> {
             windows: Windows::of(plan, durations),
             now_ms: 0,
             held: BTreeMap::new(),
+            told: BTreeMap::new(),
             open: count,
             running: 0,
             stopping: false,
@@ -270,6 +275,8 @@ impl<'p> Schedule<'p> {
             }
             if let Turn::Later(rollout, wave) = self.turns.ask(at) {
                 self.held.entry((rollout, wave)).or_default().insert(entry);
+                let reason = self.turns.reason(at);
+                out.extend(reason.and_then(|reason| self.waits_for(at, reason)));
                 continue;
             }
             match self.take(at) {
@@ -281,6 +288,8 @@ impl<'p> Schedule<'p> {
                 }
                 Permit::QueueFor(budget) => {
                     self.queued.entry(budget).or_default().insert(entry);
+                    let reason = self.scarce(budget);
+                    out.extend(self.waits_for(at, reason));
                 }
             }
         }
@@ -318,6 +327,31 @@ impl<'p> Schedule<'p> {
         }
     }
 
+    fn waits_for(&mut self, at: usize, reason: String) -> Option<Action> {
+        let told = self.told.insert(at, reason.clone());
+        let id = self.plan.steps.get(at)?.id;
+        (told.as_ref() != Some(&reason)).then_some(Action::Wait(id, reason))
+    }
+
+    fn scarce(&self, (site, resource): BudgetKey<'p>) -> String {
+        let limit = self.limit(site, resource);
+        let place = match resource {
+            Resource::Write => "a write place",
+            Resource::Boot => "a boot place",
+        };
+        let site = site.map(|s| format!(" at {s}")).unwrap_or_default();
+        format!("{place}{site} ({limit} of {limit} taken)")
+    }
+
+    fn limit(&self, site: Option<&Addr>, resource: Resource) -> u32 {
+        let budget = site.and_then(|site| self.plan.budgets.get(site));
+        let limit = match resource {
+            Resource::Write => budget.map_or(WRITES_DEFAULT, |b| b.writes),
+            Resource::Boot => budget.map_or(BOOTS_DEFAULT, |b| b.boots),
+        };
+        limit.max(1)
+    }
+
     /// Takes the budget a step needs, or says which one it has to queue for.
     fn take(&mut self, at: usize) -> Permit<'p> {
         let step = &self.plan.steps[at];
@@ -331,13 +365,9 @@ impl<'p> Schedule<'p> {
             Lane::Boot => Resource::Boot,
         };
         let site = self.site_of.get(node).copied();
-        let budget = site.and_then(|site| self.plan.budgets.get(site));
-        let limit = match resource {
-            Resource::Write => budget.map_or(WRITES_DEFAULT, |b| b.writes),
-            Resource::Boot => budget.map_or(BOOTS_DEFAULT, |b| b.boots),
-        };
+        let limit = self.limit(site, resource);
         let used = self.used.entry((site, resource)).or_insert(0);
-        if *used >= limit.max(1) {
+        if *used >= limit {
             return Permit::QueueFor((site, resource));
         }
         *used += 1;

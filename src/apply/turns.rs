@@ -136,6 +136,34 @@ impl<'p> Turns<'p> {
         Turn::Go
     }
 
+    /// What somebody whose turn has not come waits for.
+    pub fn reason(&self, step: usize) -> Option<String> {
+        let (id, number) = self.of_step.get(step).copied().flatten()?;
+        let going = self.rollouts.get(id)?;
+        let (name, member) = (&going.plan.name, going.members.get(number)?);
+        if going.phase != Phase::Running || member.wave != going.wave {
+            let (wave, waves) = (member.wave + 1, going.open.len());
+            return Some(format!("wave {wave} of {waves} of rollout {name}"));
+        }
+        let groups = member
+            .groups
+            .iter()
+            .filter_map(|g| going.plan.groups.get(*g));
+        let mut full = groups.zip(&member.groups).filter(|(group, at)| {
+            going
+                .down
+                .get(**at)
+                .is_some_and(|down| *down >= group.at_most)
+        });
+        Some(match full.next() {
+            Some((group, _)) => {
+                let limit = group.at_most;
+                format!("{} ({limit} of {limit} down) in rollout {name}", group.name)
+            }
+            None => format!("another instance of rollout {name} to begin"),
+        })
+    }
+
     pub fn ended(&mut self, step: usize, how: Ended) -> Follows {
         let Some((id, number)) = self.of_step.get(step).copied().flatten() else {
             return Follows::default();

@@ -11,7 +11,7 @@ pub enum Exit {
     Error,
     /// `--detailed-exitcode`, `fmt --check`: there are changes.
     Changes,
-    /// Apply ended and some steps failed; the others are done.
+    /// Apply ended and some steps failed, or are left for a window; the others are done.
     Incomplete,
     /// Another apply holds the state.
     Locked,

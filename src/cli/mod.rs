@@ -40,8 +40,11 @@ mod state;
 mod validate;
 mod verify;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -152,12 +155,22 @@ pub fn main() -> ExitCode {
         }
     };
     let out = Out::new(cli.global.color);
+    // What is in use is in memory in clear: no core file of this process is written, and no other process of the user reads it.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        out.note(&format!(
+            "a core file of this process would hold secrets, and cannot be prevented: {error}"
+        ));
+    }
     if let Some(level) = log_level() {
         // What happens inside, to standard error. The first setting holds: a second one cannot occur here.
-        let _ = tracing_subscriber::fmt()
+        let log = tracing_subscriber::fmt()
             .with_max_level(level)
-            .with_writer(std::io::stderr)
-            .try_init();
+            .with_writer(std::io::stderr);
+        let _ = if std::io::stderr().is_terminal() {
+            log.try_init()
+        } else {
+            log.with_ansi(false).try_init()
+        };
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -191,6 +191,7 @@ impl Reporter {
             | Event::Planned { .. }
             | Event::RunStarted { .. }
             | Event::StepStarted { .. }
+            | Event::Waiting { .. }
             | Event::Progress { .. }
             | Event::RunFinished { .. } => None,
         }
@@ -224,6 +225,13 @@ impl Reporter {
                 if let Some(bar) = bars.by_subject.get(subject) {
                     bar.reset_elapsed();
                     bar.set_message(title.clone());
+                }
+            }
+            Event::Waiting {
+                subject, reason, ..
+            } => {
+                if let Some(bar) = bars.by_subject.get(subject) {
+                    bar.set_message(format!("waits for {reason}"));
                 }
             }
             Event::Progress {

@@ -71,6 +71,13 @@ pub enum Event {
         subject: Addr,
         title: String,
     },
+    /// A step that could start waits for something scarce, or for its turn.
+    Waiting {
+        step: u32,
+        subject: Addr,
+        title: String,
+        reason: String,
+    },
     /// Bytes so far of a step that moves data.
     Progress {
         step: u32,

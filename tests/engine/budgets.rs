@@ -37,12 +37,16 @@ fn power_ons_of_drift_have_a_budget() {
 
     let mut schedule = Schedule::new(&drift, &Default::default());
     let mut actions = schedule.begin();
-    let (mut running, mut most, mut ended) = (Vec::new(), 0, 0);
+    let (mut running, mut most, mut ended, mut waited) = (Vec::new(), 0, 0, 0);
     while !schedule.is_over() {
         for action in actions {
             match action {
                 Action::Start(id) => running.push(id),
                 Action::End(id, outcome) => panic!("{id}: {outcome:?}"),
+                Action::Wait(_, reason) => {
+                    assert_eq!(reason, "a boot place (16 of 16 taken)");
+                    waited += 1;
+                }
                 Action::Wake(pause) => panic!("{pause:?}"),
             }
         }
@@ -59,4 +63,5 @@ fn power_ons_of_drift_have_a_budget() {
         ended += 1;
     }
     assert_eq!((most, ended), (16, drift.steps.len()));
+    assert_eq!(waited, 40 - 16, "each that queues is told once");
 }

@@ -109,6 +109,17 @@ async fn waves_go_one_after_the_other_with_a_pause_between() {
         1,
         "the canary has ended before the next begins"
     );
+    // Everybody but the canary is told what it waits for, once.
+    let waits = fast.events.iter().filter_map(|event| match event {
+        Event::Waiting { reason, .. } if reason.contains("rollout") => Some(reason.as_str()),
+        _ => None,
+    });
+    let waits: Vec<&str> = waits.collect();
+    assert_eq!(waits.len(), MANY - 1, "{waits:?}");
+    assert_eq!(
+        waits.iter().collect::<BTreeSet<_>>(),
+        BTreeSet::from([&"wave 2 of 3 of rollout all", &"wave 3 of 3 of rollout all"])
+    );
 
     let slow = Rule {
         pause_s: 600,

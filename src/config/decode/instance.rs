@@ -17,7 +17,13 @@ pub fn read(r: &mut Reader<'_>, addr: &Addr, prevent_destroy: bool) -> Option<In
     let node = r.reference("node", Kind::Node);
     let match_labels = r.or("match_labels", BTreeMap::new());
     let hostname = hostname(r, addr);
-    let ssh_keys = r.or("ssh_keys", Vec::new());
+    let ssh_keys: Vec<String> = r.or("ssh_keys", Vec::new());
+    if ssh_keys.iter().any(|key| key.contains("PRIVATE KEY")) {
+        r.wrong_value(
+            "ssh_keys",
+            "this is a private key, which plans and state would show: give the public one, the file that ends in .pub",
+        );
+    }
     let user_data = r.protected("user_data");
     let addresses = r.blocks("address", |r| {
         let network = r.required_reference("network", Kind::Network);
