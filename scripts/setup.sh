@@ -5,7 +5,7 @@ set -euo pipefail
 rack=(qemu-system-x86 seabios ipxe-qemu ovmf openipmi dnsmasq-base iproute2 util-linux)
 boot=(ipxe pxelinux syslinux syslinux-common busybox-static tgt e2fsprogs)
 images=(grub-efi-amd64-bin grub-common mtools dosfstools cpio)
-peers=(curl procps python3-minimal ipmitool freeipmi-tools libiscsi-bin istgt neovim qemu-block-extra gdisk fdisk)
+peers=(curl procps python3-minimal ipmitool freeipmi-tools libiscsi-bin istgt neovim qemu-block-extra gdisk fdisk chromium)
 build=(gcc git make pkg-config)
 # The tests start servers of their own from it.
 state=(postgresql openssl)

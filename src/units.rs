@@ -250,6 +250,32 @@ pub fn human_bytes(bytes: u64) -> String {
     format!("{}.{} {unit}", tenths / 10, tenths % 10)
 }
 
+/// A moment, in milliseconds since 1970, as `2026-11-21 16:20:03 UTC`.
+pub fn utc(ms: i64) -> String {
+    let seconds = ms.div_euclid(1000);
+    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+/// The date of a day counted from 1970, in years that begin in March so that the leap day comes last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,5 +332,18 @@ mod tests {
         assert_eq!(human_bytes(10 * GIB), "10 GiB");
         assert_eq!(human_bytes(MIB + MIB / 2), "1.5 MiB");
         assert_eq!(human_bytes(u64::MAX), "16777215.9 TiB");
+    }
+
+    #[test]
+    fn moments_are_told_in_utc() {
+        for (ms, told) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (-1, "1969-12-31 23:59:59 UTC"),
+            (951_782_399_000, "2000-02-28 23:59:59 UTC"),
+            (951_868_800_000, "2000-03-01 00:00:00 UTC"),
+            (1_795_278_003_999, "2026-11-21 16:20:03 UTC"),
+        ] {
+            assert_eq!(utc(ms), told);
+        }
     }
 }

@@ -288,17 +288,29 @@ fn events_are_json_lines() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(events[0]["event"], "run_started");
+    assert_eq!(
+        (&events[0]["event"], &events[0]["format"]),
+        (&"stream".into(), &1.into())
+    );
+    let changes = events.iter().filter(|e| e["event"] == "planned_change");
+    let changes: Vec<_> = changes.map(|e| &e["change"]).collect();
+    assert_eq!(changes.len(), 13);
+    let web = changes
+        .iter()
+        .find(|c| c["addr"] == "instance.web")
+        .unwrap();
+    assert!(
+        web["attributes"].as_array().unwrap().len() > 8,
+        "the whole difference"
+    );
+    let started = events.iter().find(|e| e["event"] == "run_started").unwrap();
     let last = events.last().unwrap();
     assert_eq!(
         (&last["event"], &last["failed"]),
         (&"run_finished".into(), &0.into())
     );
     let finished = events.iter().filter(|e| e["event"] == "step_finished");
-    assert_eq!(
-        finished.count() as u64,
-        events[0]["steps"].as_u64().unwrap()
-    );
+    assert_eq!(finished.count() as u64, started["steps"].as_u64().unwrap());
 }
 
 #[test]
@@ -702,4 +714,98 @@ fn guards_stand_between_a_plan_and_the_machines() {
             "node.n[0] is taken down",
         ],
     );
+}
+
+#[test]
+fn a_run_is_told_again_and_says_why_things_are_as_they_are() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7,write_fail=1"];
+    let live = place
+        .run(
+            &[
+                &[
+                    "apply",
+                    "--json-into",
+                    "events.jsonl",
+                    "--target",
+                    "instance.db",
+                ][..],
+                &sim,
+            ]
+            .concat(),
+        )
+        .expect(3);
+    let file = place.dir.path().join("events.jsonl");
+    assert_eq!(mode(&file), 0o600);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(
+        text.lines()
+            .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok())
+    );
+    let runs = place.run(&["runs", "--sim"]).expect(0).out;
+    contains(&runs, &["incomplete", " UTC"]);
+    let json: serde_json::Value =
+        serde_json::from_str(&place.run(&["runs", "--sim", "--json"]).expect(0).out).unwrap();
+    let id = json[0]["run"].as_str().unwrap().to_owned();
+    let again = place.run(&["show", &id, "--sim"]).expect(0);
+    for line in live.err.lines().filter(|l| l.starts_with("instance.db: ")) {
+        // Times are the journal's, to the millisecond; the words are the same.
+        let (step, _) = line.split_once(" after ").unwrap_or((line, ""));
+        contains(&again.err, &[step]);
+    }
+    contains(
+        &again.err,
+        &["write disk: FAILED", "blocked by instance.db: write disk"],
+    );
+    let why = place.run(&["why", "instance.db", "--sim"]).expect(0).out;
+    contains(
+        &why,
+        &[
+            &id,
+            "it was to create",
+            "check disk: done",
+            "write disk: FAILED",
+        ],
+    );
+    contains(
+        &place.run(&["why", "instance.none", "--sim"]).expect(1).err,
+        &["no run has noted"],
+    );
+    contains(
+        &place.run(&["show", "r-ffff", "--sim"]).expect(1).err,
+        &["there is no run r-ffff"],
+    );
+}
+
+#[test]
+fn reports_are_written_beside_the_plan() {
+    let place = Place::new();
+    let told = place
+        .run(&[
+            "plan",
+            "--sim",
+            "seed=7",
+            "--report",
+            "plan.md",
+            "--report",
+            "plan.html",
+            "--json-into",
+            "plan.jsonl",
+        ])
+        .expect(0);
+    contains(&told.out, &["Time: about ", "guessed"]);
+    let read = |name: &str| std::fs::read_to_string(place.dir.path().join(name)).unwrap();
+    contains(
+        &read("plan.md"),
+        &["13 to create", "`instance.db` on node.n"],
+    );
+    contains(&read("plan.html"), &["<!doctype html>", "instance.web"]);
+    contains(&read("plan.jsonl"), &["\"event\":\"planned\""]);
+    for name in ["plan.md", "plan.html", "plan.jsonl"] {
+        assert!(!read(name).contains(CANARY), "{name} holds a secret");
+    }
+    let wrong = place
+        .run(&["plan", "--sim", "seed=7", "--report", "plan.pdf"])
+        .expect(64);
+    contains(&wrong.err, &["ends in .md or .html"]);
 }

@@ -31,5 +31,6 @@ mod peers;
 mod planfile;
 mod postgres;
 mod rack;
+mod reports;
 mod stale;
 mod store;

@@ -1,17 +1,21 @@
 //! What every way of driving the machine does alike: the store's side of a run, in the order that the machine says.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use super::loans::Returns;
 use super::machine::{Close, Command, Input, Machine};
 use super::summary::Summary;
+use super::turns::RolloutId;
 use super::{ApplyError, Report, Run};
+use crate::model::event::{Event, Outcome};
 use crate::plan::{PlannedStep, StepId};
 
 /// Whoever starts what the machine says: tasks of the runtime, or futures under a virtual clock.
 pub trait Hands {
     fn start(&mut self, step: &PlannedStep, returns: Option<Returns>);
     fn give_back(&mut self, start: StepId, returns: Returns);
+    fn wake(&mut self, rollout: RolloutId, after: Duration);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub struct Drive<'a, 'p, 'r> {
     run: &'a Run<'p>,
     machine: Machine<'p>,
     report: &'a mut Report<'r>,
+    /// How long steps took that did something, by their titles: what the next forecast is made from.
+    took: BTreeMap<&'static str, Vec<u64>>,
 }
 
 impl<'a, 'p, 'r> Drive<'a, 'p, 'r> {
@@ -43,6 +49,7 @@ impl<'a, 'p, 'r> Drive<'a, 'p, 'r> {
             run,
             machine,
             report,
+            took: BTreeMap::new(),
         };
         let goes = drive.feed(Input::Begin, hands).await?;
         Ok((drive, goes))
@@ -59,9 +66,15 @@ impl<'a, 'p, 'r> Drive<'a, 'p, 'r> {
                         self.run.store.append(&self.run.id, &batch).await?;
                         inputs.push_back(Input::Committed);
                     }
-                    Command::Report(event) => (self.report)(event),
+                    Command::Report(event) => {
+                        self.learn(&event);
+                        (self.report)(event);
+                    }
                     Command::Start(step, returns) => hands.start(step, returns),
                     Command::GiveBack(start, returns) => hands.give_back(start, returns),
+                    Command::Wake(rollout, seconds) => {
+                        hands.wake(rollout, Duration::from_secs(u64::from(seconds)));
+                    }
                     Command::Close(how) => {
                         self.close(how).await?;
                         goes = Goes::Over;
@@ -72,7 +85,22 @@ impl<'a, 'p, 'r> Drive<'a, 'p, 'r> {
         Ok(goes)
     }
 
+    fn learn(&mut self, event: &Event) {
+        if let Event::StepFinished {
+            step,
+            elapsed_ms,
+            outcome: Outcome::Done { .. },
+            ..
+        } = event
+            && let Some(planned) = self.run.plan.step(StepId(*step))
+        {
+            let took = self.took.entry(planned.step.title()).or_default();
+            took.push(*elapsed_ms);
+        }
+    }
+
     async fn close(&mut self, how: Close) -> Result<(), ApplyError> {
+        self.run.store.learn(&self.took).await?;
         let outcome = match how {
             Close::Done => "done",
             Close::Incomplete => "incomplete",

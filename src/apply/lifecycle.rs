@@ -167,7 +167,14 @@ pub fn needs_attention(
     state: &BTreeMap<Addr, Resource>,
 ) -> Vec<StateChange> {
     update(subject, state, |record| {
-        record.phase = InstancePhase::NeedsAttention(why.to_owned())
+        // What was being destroyed may be half gone: nobody is to boot from it because somebody had to look in between.
+        if record.phase == InstancePhase::Destroying
+            && let Some(disk) = record.disk.take()
+        {
+            record.traces.add(disk.table);
+            record.traces.disk = Some(disk);
+        }
+        record.phase = InstancePhase::NeedsAttention(why.to_owned());
     })
 }
 

@@ -1,10 +1,14 @@
 //! PURE. What deployments borrow, and which loans are still open when a run ends.
+//!
+//! A run that dies leaves its loans to the next one: an instance that state has in the middle of a change may have its machine in
+//! the ramdisk until the first power-off of that machine has ended well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ids::Addr;
+use crate::model::{InstancePhase, Resource};
 use crate::plan::nature;
-use crate::plan::step::{Bmc, BootTarget};
+use crate::plan::step::{Bmc, BootTarget, Step};
 use crate::plan::{Plan, PlannedStep, StepId};
 
 /// What a deployment has borrowed and gives back when one of its steps fails.
@@ -28,6 +32,8 @@ pub struct Loans {
 pub struct Loan {
     pub start: StepId,
     pub end: Option<StepId>,
+    /// It was open before this run began, or may have been.
+    pub is_inherited: bool,
     pub returns: Returns,
 }
 
@@ -35,7 +41,8 @@ pub struct Loan {
 type Key<'p> = (&'p Addr, &'p Addr);
 
 impl Loans {
-    pub fn of(plan: &Plan) -> Loans {
+    pub fn of(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Loans {
+        let inherited = inherited(plan, state);
         let mut bmcs: BTreeMap<Key<'_>, &Bmc> = BTreeMap::new();
         let mut starts: Vec<(&PlannedStep, &Addr, &BootTarget)> = Vec::new();
         let mut ends: BTreeMap<Key<'_>, StepId> = BTreeMap::new();
@@ -66,6 +73,7 @@ impl Loans {
             loans.push(Loan {
                 start: step.id,
                 end: ends.get(&key).copied(),
+                is_inherited: false,
                 returns: Returns {
                     node: node.clone(),
                     bmc: bmc.clone(),
@@ -77,7 +85,14 @@ impl Loans {
             let at = *by_key.get(&(&step.subject, step.node.as_ref()?))?;
             (needs(step.step.nature().loan) && loans.get(at)?.start <= step.id).then_some(at)
         };
-        let of_step = plan.steps.iter().map(needed_by).collect();
+        let mut of_step: Vec<Option<usize>> = plan.steps.iter().map(needed_by).collect();
+        for loan in inherited {
+            // Whatever fails before the ramdisk is surely gone must see to it that it is.
+            if let Some(slot) = of_step.get_mut(loan.start.0 as usize) {
+                *slot = slot.or(Some(loans.len()));
+            }
+            loans.push(loan);
+        }
         Loans { loans, of_step }
     }
 
@@ -96,11 +111,60 @@ impl Loans {
         given_back: &BTreeSet<Addr>,
     ) -> Vec<&Loan> {
         let open = self.loans.iter().filter(|loan| {
-            ended_well(loan.start)
+            (loan.is_inherited || ended_well(loan.start))
                 && !loan.end.is_some_and(&ended_well)
                 && !given_back.contains(&loan.returns.node)
         });
         open.collect()
+    }
+}
+
+/// For every instance that may be in its ramdisk: from its first step to the power-off after which no ramdisk runs.
+fn inherited(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Vec<Loan> {
+    let mut targets: BTreeMap<Key<'_>, &BootTarget> = BTreeMap::new();
+    let mut firsts: BTreeMap<Key<'_>, (StepId, &Bmc)> = BTreeMap::new();
+    let mut written_anew: BTreeSet<Key<'_>> = BTreeSet::new();
+    for step in &plan.steps {
+        let nature = step.step.nature();
+        if let Some((node, target)) = nature.boot {
+            if nature.loan == nature::Loan::Starts {
+                written_anew.insert((&step.subject, node));
+            }
+            targets.entry((&step.subject, node)).or_insert(target);
+        }
+        if let (Step::PowerOff { bmc, .. }, Some(node)) = (&step.step, &step.node) {
+            firsts
+                .entry((&step.subject, node))
+                .or_insert((step.id, bmc));
+        }
+    }
+    let open = firsts.into_iter().filter_map(|(key, (off, bmc))| {
+        let (subject, node) = key;
+        let record = state.get(subject)?.as_instance()?;
+        let has_no_system = record.disk.is_none() || written_anew.contains(&key);
+        let may_be_lent = record.node == *node && may_be_in_ramdisk(&record.phase, has_no_system);
+        let target = targets.get(&key).filter(|_| may_be_lent)?;
+        Some(Loan {
+            start: off,
+            end: Some(off),
+            is_inherited: true,
+            returns: Returns {
+                node: node.clone(),
+                bmc: bmc.clone(),
+                target: (*target).clone(),
+            },
+        })
+    });
+    open.collect()
+}
+
+/// It is in the middle of a change, and there is no system on its disk that is to stay: that one could be running, and would be
+/// left alone.
+fn may_be_in_ramdisk(phase: &InstancePhase, has_no_system: bool) -> bool {
+    match phase {
+        InstancePhase::Destroying => true,
+        InstancePhase::Deploying | InstancePhase::NeedsAttention(_) => has_no_system,
+        InstancePhase::Running | InstancePhase::Off => false,
     }
 }
 

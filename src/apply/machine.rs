@@ -11,6 +11,7 @@ use super::lifecycle::{self, Fact};
 use super::loans::{Loans, Returns};
 use super::schedule::{Action, Schedule};
 use super::summary::Summary;
+use super::turns::{Pause, RolloutId};
 use crate::ids::Addr;
 use crate::model::Resource;
 use crate::model::event::{Event, Outcome};
@@ -28,6 +29,8 @@ pub enum Input {
     /// What the loan that began with this step had borrowed was given back, or why it was not.
     Returned(StepId, Option<String>),
     Asked(Request),
+    /// The pause between two waves is over.
+    Woken(RolloutId),
 }
 
 /// What is to be done, in this order.
@@ -38,6 +41,8 @@ pub enum Command<'p> {
     Report(Event),
     Start(&'p PlannedStep, Option<Returns>),
     GiveBack(StepId, Returns),
+    /// Say `Woken` after so many seconds.
+    Wake(RolloutId, u32),
     /// Everything has come to its end: note it, and stop.
     Close(Close),
 }
@@ -93,6 +98,7 @@ pub struct Machine<'p> {
     given_back: BTreeSet<Addr>,
     ended: VecDeque<(StepId, Performed)>,
     to_start: VecDeque<StepId>,
+    to_wake: Vec<Pause>,
     returned: VecDeque<(StepId, Option<String>)>,
     /// What is to be told when the next batch is durable, or at once when there is none.
     reports: Vec<Event>,
@@ -114,8 +120,8 @@ impl<'p> Machine<'p> {
             run: run.to_owned(),
             notes_max: notes_max.max(1),
             schedule: Schedule::new(plan),
+            loans: Loans::of(plan, &state),
             state,
-            loans: Loans::of(plan),
             summary: Summary::default(),
             begun_ms: 0,
             started_ms: vec![0; plan.steps.len()],
@@ -123,6 +129,7 @@ impl<'p> Machine<'p> {
             given_back: BTreeSet::new(),
             ended: VecDeque::new(),
             to_start: VecDeque::new(),
+            to_wake: Vec::new(),
             returned: VecDeque::new(),
             reports: Vec::new(),
             flight: None,
@@ -158,6 +165,10 @@ impl<'p> Machine<'p> {
             Input::Committed => self.land(&mut out),
             Input::Returned(start, trouble) => self.returned.push_back((start, trouble)),
             Input::Asked(request) => self.ask(request, now_ms),
+            Input::Woken(rollout) => {
+                let actions = self.schedule.woken(rollout);
+                self.take(actions, now_ms);
+            }
         }
         self.go_on(now_ms, &mut out);
         out
@@ -169,11 +180,18 @@ impl<'p> Machine<'p> {
             return;
         };
         out.extend(flight.reports.into_iter().map(Command::Report));
+        self.wake(out);
         for id in flight.starts {
             if let Some(step) = self.plan.step(id) {
                 out.push(Command::Start(step, self.loans.needed_by(id).cloned()));
             }
         }
+    }
+
+    /// Pauses begin when the ends that they follow are durable.
+    fn wake(&mut self, out: &mut Vec<Command<'p>>) {
+        let pauses = std::mem::take(&mut self.to_wake);
+        out.extend(pauses.iter().map(|p| Command::Wake(p.rollout, p.seconds)));
     }
 
     fn ask(&mut self, request: Request, now_ms: i64) {
@@ -192,11 +210,7 @@ impl<'p> Machine<'p> {
                 self.paused = false;
                 let mut actions = self.schedule.stop();
                 let waiting = std::mem::take(&mut self.to_start);
-                actions.extend(
-                    waiting
-                        .into_iter()
-                        .filter_map(|id| self.schedule.unstart(id)),
-                );
+                actions.extend(waiting.into_iter().flat_map(|id| self.schedule.unstart(id)));
                 self.take(actions, now_ms);
                 return;
             }
@@ -219,6 +233,7 @@ impl<'p> Machine<'p> {
             return;
         }
         out.extend(flight.reports.into_iter().map(Command::Report));
+        self.wake(out);
         if self.is_idle() {
             self.conclude(now_ms, out);
         }
@@ -364,6 +379,13 @@ impl<'p> Machine<'p> {
             match action {
                 Action::Start(id) => self.to_start.push_back(id),
                 Action::End(id, outcome) => self.tell_end(id, outcome, now_ms),
+                Action::Wake(pause) => {
+                    self.reports.push(Event::Warning {
+                        subject: None,
+                        text: format!("{}; the next begins in {} s", pause.text, pause.seconds),
+                    });
+                    self.to_wake.push(pause);
+                }
             }
         }
     }

@@ -22,11 +22,15 @@ pub mod perform;
 #[deny(clippy::disallowed_methods)]
 pub mod recover;
 #[deny(clippy::disallowed_methods)]
+pub mod replay;
+#[deny(clippy::disallowed_methods)]
 pub mod schedule;
 mod settle;
 mod simulate;
 #[deny(clippy::disallowed_methods)]
 mod summary;
+#[deny(clippy::disallowed_methods)]
+pub mod turns;
 
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -45,6 +49,7 @@ use machine::{Input, Performed};
 pub use settle::settle;
 pub use simulate::simulate;
 pub use summary::Summary;
+use turns::RolloutId;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -97,6 +102,7 @@ enum Message {
     Ended(StepId, Performed),
     Returned(StepId, Option<String>),
     Asked(Request),
+    Woken(RolloutId),
     Warning(String),
 }
 
@@ -203,6 +209,7 @@ fn inputs_of(told: Vec<Message>, drive: &mut Drive<'_, '_, '_>) -> Vec<Input> {
             Message::Ended(id, done) => ended.push((id, done)),
             Message::Returned(start, trouble) => inputs.push(Input::Returned(start, trouble)),
             Message::Asked(request) => inputs.push(Input::Asked(request)),
+            Message::Woken(rollout) => inputs.push(Input::Woken(rollout)),
         }
     }
     if !ended.is_empty() {
@@ -256,6 +263,14 @@ impl Hands for Tasks {
         self.running.spawn(async move {
             let trouble = perform::give_back(&returns, &drivers).await.err();
             let _ = sender.send(Message::Returned(start, trouble.map(|e| e.message)));
+        });
+    }
+
+    fn wake(&mut self, rollout: RolloutId, after: std::time::Duration) {
+        let (clock, sender) = (self.drivers.clock.clone(), self.sender.clone());
+        self.running.spawn(async move {
+            clock.sleep(after).await;
+            let _ = sender.send(Message::Woken(rollout));
         });
     }
 }

@@ -84,7 +84,10 @@ impl Shared {
                 waiting.progress.remove(&step);
                 waiting.events.push_back(event);
             }
-            Event::RunStarted { .. }
+            Event::Stream { .. }
+            | Event::PlannedChange { .. }
+            | Event::Planned { .. }
+            | Event::RunStarted { .. }
             | Event::StepStarted { .. }
             | Event::Warning { .. }
             | Event::RunFinished { .. } => waiting.events.push_back(event),

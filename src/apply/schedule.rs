@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::turns::{Ended, Follows, Pause, RolloutId, Turn, Turns};
 use crate::ids::Addr;
 use crate::model::event::Outcome;
 use crate::plan::step::{Lane, Step};
@@ -14,6 +15,8 @@ pub enum Action {
     Start(StepId),
     /// Ended without having been started.
     End(StepId, Outcome),
+    /// Say so after the pause, by [`Schedule::woken`].
+    Wake(Pause),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +53,9 @@ pub struct Schedule<'p> {
     used: BTreeMap<(Option<&'p Addr>, Resource), u32>,
     /// Nodes that hold a boot permit: from power-on to the ramdisk's first word.
     booting: BTreeSet<&'p Addr>,
+    turns: Turns<'p>,
+    /// Ready steps whose turn has not come.
+    held: BTreeMap<RolloutId, BTreeSet<(std::cmp::Reverse<usize>, usize)>>,
     open: usize,
     stopping: bool,
 }
@@ -95,6 +101,8 @@ impl<'p> Schedule<'p> {
             site_of,
             used: BTreeMap::new(),
             booting: BTreeSet::new(),
+            turns: Turns::of(plan),
+            held: BTreeMap::new(),
             open: count,
             stopping: false,
         }
@@ -119,10 +127,13 @@ impl<'p> Schedule<'p> {
         self.stopping = true;
         self.ready.clear();
         self.queued.clear();
+        self.held.clear();
         let mut out = Vec::new();
         for at in 0..self.status.len() {
             match self.status[at] {
-                Status::Waiting | Status::Ready => out.push(self.never(at, Outcome::NotStarted)),
+                Status::Waiting | Status::Ready => {
+                    self.never(at, Outcome::NotStarted, &mut out);
+                }
                 Status::Running | Status::Good | Status::Bad => {}
             }
         }
@@ -148,14 +159,50 @@ impl<'p> Schedule<'p> {
         } else {
             self.block_followers(at, &mut out);
         }
+        let how = if good { Ended::Well } else { Ended::Failed };
+        let follows = self.turns.ended(at, how);
+        self.follow(follows, &mut out);
         out.extend(self.start_what_fits());
         out
     }
 
+    /// The pause of a rollout is over.
+    pub fn woken(&mut self, rollout: RolloutId) -> Vec<Action> {
+        if self.stopping {
+            return Vec::new();
+        }
+        if let Some(id) = self.turns.woken(rollout) {
+            self.ready.extend(self.held.remove(&id).unwrap_or_default());
+        }
+        self.start_what_fits()
+    }
+
+    fn follow(&mut self, follows: Follows, out: &mut Vec<Action>) {
+        let Follows {
+            moved,
+            pause,
+            blocked,
+        } = follows;
+        if let Some(id) = moved {
+            self.ready.extend(self.held.remove(&id).unwrap_or_default());
+        }
+        out.extend(pause.map(Action::Wake));
+        for (at, by) in blocked {
+            if matches!(self.status[at], Status::Waiting | Status::Ready) {
+                self.never(at, Outcome::Blocked { by }, out);
+                self.block_followers(at, out);
+            }
+        }
+    }
+
     /// A step that was to be started and was not: it has no end but this.
-    pub fn unstart(&mut self, id: StepId) -> Option<Action> {
+    pub fn unstart(&mut self, id: StepId) -> Vec<Action> {
         let at = id.0 as usize;
-        (self.status.get(at) == Some(&Status::Running)).then(|| self.never(at, Outcome::NotStarted))
+        let mut out = Vec::new();
+        if self.status.get(at) == Some(&Status::Running) {
+            self.never(at, Outcome::NotStarted, &mut out);
+        }
+        out
     }
 
     /// A failure blocks what depends on it and nothing else (design rule 9).
@@ -167,15 +214,24 @@ impl<'p> Schedule<'p> {
             if self.status[at] != Status::Waiting {
                 continue;
             }
-            out.push(self.never(at, Outcome::Blocked { by: by.clone() }));
+            self.never(at, Outcome::Blocked { by: by.clone() }, out);
             stack.extend(self.followers[at].iter().copied());
         }
     }
 
-    fn never(&mut self, at: usize, outcome: Outcome) -> Action {
+    fn never(&mut self, at: usize, outcome: Outcome, out: &mut Vec<Action>) {
         self.status[at] = Status::Bad;
         self.open -= 1;
-        Action::End(self.plan.steps[at].id, outcome)
+        let entry = (std::cmp::Reverse(self.rank[at]), at);
+        self.ready.remove(&entry);
+        self.held.values_mut().for_each(|held| {
+            held.remove(&entry);
+        });
+        out.push(Action::End(self.plan.steps[at].id, outcome));
+        let follows = self.turns.ended(at, Ended::Never);
+        if !self.stopping {
+            self.follow(follows, out);
+        }
     }
 
     fn make_ready(&mut self, at: usize) {
@@ -190,6 +246,10 @@ impl<'p> Schedule<'p> {
         let mut out = Vec::new();
         while let Some(entry) = self.ready.pop_first() {
             let at = entry.1;
+            if let Turn::Later(rollout) = self.turns.ask(at) {
+                self.held.entry(rollout).or_default().insert(entry);
+                continue;
+            }
             match self.take(at) {
                 Permit::Taken => {
                     self.status[at] = Status::Running;

@@ -7,6 +7,7 @@ use super::drive::{Drive, Goes, Hands};
 use super::loans::Returns;
 use super::machine::{Input, Performed};
 use super::summary::Summary;
+use super::turns::RolloutId;
 use super::{ApplyError, Report, Run, perform};
 use crate::drivers::Drivers;
 use crate::drivers::sim::{Executor, World};
@@ -16,6 +17,7 @@ use crate::plan::{PlannedStep, StepId};
 enum End {
     Step(StepId, Performed),
     Returned(StepId, Option<String>),
+    Woken(RolloutId),
 }
 
 /// Steps as futures that wait for nothing but the world's clock.
@@ -45,6 +47,14 @@ impl Hands for Futures {
                 let trouble = perform::give_back(&returns, &drivers).await.err();
                 End::Returned(start, trouble.map(|e| e.message))
             })));
+    }
+
+    fn wake(&mut self, rollout: RolloutId, after: Duration) {
+        let clock = self.drivers.clock.clone();
+        self.executor.add(Box::pin(async move {
+            clock.sleep(after).await;
+            End::Woken(rollout)
+        }));
     }
 }
 
@@ -97,6 +107,7 @@ fn inputs_of(ends: Vec<End>) -> Vec<Input> {
         match end {
             End::Step(id, done) => steps.push((id, done)),
             End::Returned(start, trouble) => inputs.push(Input::Returned(start, trouble)),
+            End::Woken(rollout) => inputs.push(Input::Woken(rollout)),
         }
     }
     if !steps.is_empty() {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::context::{self, PlanArgs, Session};
+use super::events::{self, JsonFile};
 use super::guards::Stage;
 use super::out::Out;
 use super::report::{Reporter, Style};
@@ -55,6 +56,9 @@ struct Common {
     /// How long to wait for another apply to end, such as 30s or 10m
     #[arg(long, value_name = "TIME", value_parser = lock::time, default_value = "0s", hide_default_value = true)]
     lock_timeout: Duration,
+    /// Write events as JSON lines to FILE, beside what is shown
+    #[arg(long, value_name = "FILE")]
+    json_into: Option<PathBuf>,
     /// Print events as JSON, one a line
     #[arg(long)]
     json: bool,
@@ -151,7 +155,15 @@ async fn under_lease(
     } else {
         Style::choose()
     };
-    let reporter = Reporter::new(style, *out);
+    let file = args
+        .json_into
+        .as_deref()
+        .map(JsonFile::create)
+        .transpose()?;
+    let reporter = Reporter::new(style, *out, file);
+    for event in events::of_plan(&plan) {
+        reporter.event(&event);
+    }
     let services = match session.world {
         Some(_) => Vec::new(),
         None => start_services(session, &plan, &reporter).await?,

@@ -8,6 +8,7 @@ mod argv;
 mod completions;
 mod console;
 mod context;
+mod events;
 mod exit;
 mod explain;
 mod facts;
@@ -29,6 +30,7 @@ mod rack;
 mod ramdisk;
 mod report;
 mod run;
+mod runs;
 mod schema;
 mod select;
 mod serve;
@@ -108,6 +110,8 @@ enum Command {
     Console(console::Args),
     /// Lay out configuration files
     Fmt(fmt::Args),
+    Runs(runs::Args),
+    Why(runs::WhyArgs),
     /// Look into the state
     State(state::Args),
     Lock(lock::Args),
@@ -191,6 +195,8 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Init(args) => init::run(global, &args, out),
         Command::Validate(args) => validate::run(global, args, out),
         Command::Fmt(args) => fmt::run(global, args, out),
+        Command::Runs(args) => runs::run(global, args, out).await,
+        Command::Why(args) => runs::why(global, args, out).await,
         Command::State(args) => state::run(global, args, out).await,
         Command::Lock(args) => lock::run(global, args, out).await,
         Command::Power(args) => power::run(global, args, out).await,

@@ -5,10 +5,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::context::{self, PlanArgs, Session};
+use super::events::JsonFile;
 use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global, guards, keygen};
+use crate::plan::forecast::{Forecast, forecast, human_time};
 use crate::plan::render::{Alike, Steps, View, render};
-use crate::plan::{Intent, Plan, audit, planfile};
+use crate::plan::{Intent, Plan, audit, planfile, report};
 use crate::signing::{PrivateKey, PublicKey};
 
 #[derive(Debug, clap::Args)]
@@ -21,6 +23,12 @@ pub struct Args {
     /// Sign the file with the private key in KEY (made by `bmctl keygen KEY`)
     #[arg(long, value_name = "KEY", requires = "out")]
     sign: Option<PathBuf>,
+    /// Write a report to FILE: .md for a comment on a pull request, .html for a page to search in (may be given again)
+    #[arg(long, value_name = "FILE")]
+    report: Vec<PathBuf>,
+    /// Write the plan's events as JSON lines to FILE, beside what is shown
+    #[arg(long, value_name = "FILE")]
+    json_into: Option<PathBuf>,
     /// Exit with 2 when there are changes
     #[arg(long)]
     detailed_exitcode: bool,
@@ -55,6 +63,15 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         let key = args.sign.as_deref().map(keygen::private_key).transpose()?;
         save(&plan, path, key.as_ref())?;
     }
+    let forecast = forecast(&plan, &session.store.durations().await?);
+    for path in &args.report {
+        report(&plan, &forecast, path)?;
+    }
+    if let Some(path) = &args.json_into {
+        let mut stream = JsonFile::create(path)?;
+        stream.plan(&plan)?;
+        stream.finish()?;
+    }
     if args.json {
         out.print(&String::from_utf8_lossy(&planfile::json(&plan)?));
     } else {
@@ -71,6 +88,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
                 alike: alike(args.expand),
             },
         ));
+        out.print(&expected_time(&plan, &forecast));
         if let Some(path) = &args.out {
             out.line(&format!(
                 "\nSaved as {}. To carry it out: bmctl apply {}",
@@ -84,6 +102,22 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         (true, false) => Exit::Changes,
         _ => Exit::Done,
     })
+}
+
+/// One line, and what it is worth.
+pub fn expected_time(plan: &Plan, forecast: &Forecast) -> String {
+    if plan.is_empty() {
+        return String::new();
+    }
+    let times = (human_time(forecast.p50_ms), human_time(forecast.p95_ms));
+    let basis = match forecast.guessed.len() {
+        0 => "from earlier runs".to_owned(),
+        n => format!("{n} kinds of step were never measured here, and are guessed"),
+    };
+    format!(
+        "Time: about {}, at worst about {} ({basis}).\n",
+        times.0, times.1
+    )
 }
 
 pub fn alike(expand: bool) -> Alike {
@@ -108,10 +142,29 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
     ))
 }
 
+fn report(plan: &Plan, forecast: &Forecast, path: &Path) -> Result<(), Failure> {
+    let kind = path.extension().and_then(std::ffi::OsStr::to_str);
+    let text = match kind {
+        Some("md") => report::markdown(plan, forecast),
+        Some("html") => report::html(plan, forecast),
+        Some(_) | None => {
+            let text = format!(
+                "--report {}: expected a name that ends in .md or .html",
+                path.display()
+            );
+            return Err(Failure::new(Exit::Usage, text));
+        }
+    };
+    write_whole(path, text.as_bytes())
+}
+
 /// Whole or not at all, readable by its owner: it says which machines lose what.
 fn save(plan: &Plan, path: &Path, key: Option<&PrivateKey>) -> Result<(), Failure> {
+    write_whole(path, &planfile::write(plan, key)?)
+}
+
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
-    let bytes = planfile::write(plan, key)?;
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -119,7 +172,7 @@ fn save(plan: &Plan, path: &Path, key: Option<&PrivateKey>) -> Result<(), Failur
         .mode(0o600)
         .open(path)
         .map_err(trouble)?;
-    file.write_all(&bytes)
+    file.write_all(bytes)
         .and_then(|()| file.sync_all())
         .map_err(trouble)
 }

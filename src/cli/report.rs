@@ -8,6 +8,7 @@ use std::time::Duration;
 use anstyle::AnsiColor;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::events::JsonFile;
 use super::out::Out;
 use crate::ids::{Addr, Kind};
 use crate::model::event::{Event, Outcome};
@@ -47,6 +48,8 @@ struct Inner {
     out: Out,
     screen: MultiProgress,
     bars: Mutex<Bars>,
+    /// `--json-into`: every event goes there too.
+    file: Mutex<Option<JsonFile>>,
 }
 
 #[derive(Default)]
@@ -56,7 +59,7 @@ struct Bars {
 }
 
 impl Reporter {
-    pub fn new(style: Style, out: Out) -> Reporter {
+    pub fn new(style: Style, out: Out, file: Option<JsonFile>) -> Reporter {
         let target = match style {
             Style::Bars => ProgressDrawTarget::stderr_with_hz(REDRAW_HZ),
             Style::Lines | Style::Json => ProgressDrawTarget::hidden(),
@@ -68,6 +71,7 @@ impl Reporter {
                 out,
                 screen,
                 bars: Mutex::default(),
+                file: Mutex::new(file),
             }),
         }
     }
@@ -84,6 +88,17 @@ impl Reporter {
     }
 
     pub fn event(&self, event: &Event) {
+        let mut file = self
+            .inner
+            .file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The run goes on without a file that cannot be written: it is said once.
+        if let Some(Err(failure)) = file.as_mut().map(|file| file.event(event)) {
+            failure.tell(&self.inner.out);
+            *file = None;
+        }
+        drop(file);
         match self.inner.style {
             Style::Json => {
                 if let Ok(text) = serde_json::to_string(event) {
@@ -100,6 +115,15 @@ impl Reporter {
     }
 
     pub fn close(&self) {
+        let file = self
+            .inner
+            .file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Err(failure)) = file.map(|mut file| file.finish()) {
+            failure.tell(&self.inner.out);
+        }
         let mut bars = self
             .inner
             .bars
@@ -158,7 +182,10 @@ impl Reporter {
                     .unwrap_or_default();
                 Some(format!("{}: {who}{text}", out.paint_err(yellow, "Warning")))
             }
-            Event::RunStarted { .. }
+            Event::Stream { .. }
+            | Event::PlannedChange { .. }
+            | Event::Planned { .. }
+            | Event::RunStarted { .. }
             | Event::StepStarted { .. }
             | Event::Progress { .. }
             | Event::RunFinished { .. } => None,
@@ -238,7 +265,10 @@ impl Reporter {
                     let _ = screen.println(text);
                 }
             }
-            Event::RunFinished { .. } => {}
+            Event::Stream { .. }
+            | Event::PlannedChange { .. }
+            | Event::Planned { .. }
+            | Event::RunFinished { .. } => {}
         }
     }
 }

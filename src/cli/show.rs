@@ -6,16 +6,20 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::context::{self, ConfigArgs};
 use super::out::Out;
-use super::{CommandResult, Exit, Global, plan as plan_command};
+use super::report::{Reporter, Style};
+use super::{CommandResult, Exit, Global, plan as plan_command, runs};
 use crate::model::{InstancePhase, InstanceRecord};
 use crate::plan::planfile;
 use crate::plan::render::{Steps, View, render};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A plan file; without it, the instances that state records
-    #[arg(value_name = "PLAN")]
+    /// A plan file, or a run such as r-0123456789ab; without it, the instances that state records
+    #[arg(value_name = "PLAN|RUN")]
     file: Option<PathBuf>,
+    /// A run of the simulated state of `--sim`
+    #[arg(long)]
+    sim: bool,
     #[command(flatten)]
     config: ConfigArgs,
     /// Show every change of a plan by itself, however many are alike
@@ -27,6 +31,9 @@ pub struct Args {
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
+    if let Some(run) = args.file.as_deref().and_then(run_named) {
+        return show_run(global, &args, &run, out).await;
+    }
     if let Some(path) = &args.file {
         let (plan, signer) = plan_command::load(path)?;
         if args.json {
@@ -104,4 +111,31 @@ fn row(addr: &str, record: &InstanceRecord) -> [String; 7] {
         said.map(|p| format!("{} at {}", p.hostname, p.address))
             .unwrap_or_default(),
     ]
+}
+
+/// A run's id, when the argument is one and no file has that name.
+fn run_named(argument: &std::path::Path) -> Option<String> {
+    let text = argument.to_str()?;
+    let is_id = text
+        .strip_prefix("r-")
+        .is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_hexdigit()));
+    (is_id && !argument.exists()).then(|| text.to_owned())
+}
+
+/// The same lines, from the same renderer, as when the run was live.
+async fn show_run(global: &Global, args: &Args, run: &str, out: &Out) -> CommandResult {
+    let configured = context::configure(global, &args.config, out)?;
+    let state = &configured.loaded.settings.state;
+    let (store, _) =
+        context::open_store(&configured.root, state, &configured.key, args.sim).await?;
+    let style = match args.json {
+        true => Style::Json,
+        false => Style::Lines,
+    };
+    let reporter = Reporter::new(style, *out, None);
+    for event in runs::events_of(&store, run).await? {
+        reporter.event(&event);
+    }
+    reporter.close();
+    Ok(Exit::Done)
 }

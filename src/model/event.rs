@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Addr;
 
+/// Raised when a reader of the old events would misunderstand the new ones; fields may be added without.
+pub const STREAM_FORMAT: u32 = 1;
+
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -39,6 +42,18 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// The first line of a stream.
+    Stream { format: u32, bmctl: String },
+    /// One change of the plan that is carried out, with every attribute: the JSON of `plan::Change`.
+    PlannedChange { change: serde_json::Value },
+    /// All changes have been told.
+    Planned {
+        plan: String,
+        changes: usize,
+        steps: usize,
+        destructive: usize,
+        findings: usize,
+    },
     RunStarted {
         run: String,
         plan: String,

@@ -24,6 +24,7 @@ pub fn audit(plan: &Plan) -> Vec<String> {
     writes_are_prepared(plan, &reach, &mut found);
     deployments_are_whole(plan, &mut found);
     borrows_are_returned(plan, &reach, &mut found);
+    found.extend(super::rollout::findings(&plan.rollouts, &plan.steps));
     found
 }
 

@@ -81,6 +81,7 @@ impl<'a> Maker<'a> {
             budgets: self.budgets(),
             warnings: self.diagnostics.iter().map(|d| d.message.clone()).collect(),
             findings: Vec::new(),
+            rollouts: Vec::new(),
         };
         plan.warnings.extend(network_boot_warning(&plan));
         plan.warnings.extend(alerts);

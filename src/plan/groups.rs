@@ -159,6 +159,10 @@ impl Action {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        other => super::render::literal(other),
+        other @ (Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::Array(_)
+        | Value::Object(_)) => super::render::literal(other),
     }
 }

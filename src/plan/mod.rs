@@ -12,6 +12,7 @@ pub mod draw;
 mod drift;
 mod fingerprint;
 mod finish;
+pub mod forecast;
 pub mod graph;
 pub mod groups;
 mod ignore;
@@ -27,6 +28,8 @@ pub mod quorum;
 pub mod reads;
 mod records;
 pub mod render;
+pub mod report;
+pub mod rollout;
 pub mod select;
 pub mod specs;
 pub mod step;
@@ -68,6 +71,9 @@ pub struct Plan {
     /// Policies that the plan does not meet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// Changes that go through the fleet in turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rollouts: Vec<rollout::Rollout>,
 }
 
 /// What was asked for, and the resources that came of it.
@@ -92,6 +98,14 @@ pub struct MadeFrom {
 pub struct Budget {
     pub writes: u32,
     pub boots: u32,
+}
+
+impl Budget {
+    /// Of a site whose configuration has gone.
+    pub const DEFAULT: Budget = Budget {
+        writes: 8,
+        boots: 16,
+    };
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -113,9 +113,15 @@ impl Serialize for Unnamed<'_> {
             budgets,
             warnings,
             findings,
+            rollouts,
         } = self.0;
         let about = (format, intent, confined, made_from, findings);
-        (about, reads, images, changes, steps, budgets, warnings).serialize(to)
+        let plain = (about, reads, images, changes, steps, budgets, warnings);
+        if rollouts.is_empty() {
+            plain.serialize(to)
+        } else {
+            (plain, rollouts).serialize(to)
+        }
     }
 }
 

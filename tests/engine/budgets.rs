@@ -43,6 +43,7 @@ fn power_ons_of_drift_have_a_budget() {
             match action {
                 Action::Start(id) => running.push(id),
                 Action::End(id, outcome) => panic!("{id}: {outcome:?}"),
+                Action::Wake(pause) => panic!("{pause:?}"),
             }
         }
         let is_on = |id: &&StepId| {

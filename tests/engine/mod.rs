@@ -2,8 +2,10 @@
 
 mod budgets;
 mod dies;
+mod machine;
 mod racks;
 mod rig;
+mod rollouts;
 mod runs;
 mod soak;
 mod tricks;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bmctl::apply;
 use bmctl::drivers::sim;
+use bmctl::drivers::sim::metal::Running;
 use bmctl::ids::Addr;
 use bmctl::model::InstancePhase;
 use bmctl::model::event::Event;
@@ -273,6 +274,13 @@ async fn the_live_engine_does_the_same_and_stops_when_asked() {
         summary.failures
     );
     assert!(summary.not_started > 0);
+    for (id, machine) in &rig.world.metal().machines {
+        let in_ramdisk = matches!(machine.running, Running::Ramdisk { .. });
+        assert!(
+            !in_ramdisk && !machine.has_key,
+            "{id} is left in its ramdisk"
+        );
+    }
     let all = summary.done + summary.already_done + summary.not_started;
     assert_eq!(all, made.steps.len());
     assert_eq!(rig.store.unfinished().await.unwrap(), []);

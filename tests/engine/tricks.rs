@@ -58,6 +58,7 @@ async fn tricked(goal: &Goal, after: &Loaded, trick: Trick) -> bool {
         for (what, count) in tally(&applied.events) {
             *seen.entry(what).or_default() += count;
         }
+        rig.check().await;
         attention.extend(in_attention(&rig.recorded().await));
         let summary = applied.summary();
         if summary.failed + summary.blocked == 0 && rig.plan(after, Intent::Apply).await.is_empty()
@@ -65,7 +66,6 @@ async fn tricked(goal: &Goal, after: &Loaded, trick: Trick) -> bool {
             break;
         }
     }
-    rig.check().await;
     assert_eq!(settled(rig.recorded().await), goal.state, "{at}");
     assert_eq!(face(&rig.world.metal()), goal.metal, "{at}");
     let expected = tally(&goal.undisturbed.events);

@@ -1,0 +1,139 @@
+//! PURE. A run that is over, told again: the events of the live run, from its plan and what it noted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::event::{Event, Outcome};
+use crate::plan::{Plan, PlannedStep, StepId};
+use crate::store::{Happened, Record, RunRow};
+
+/// In the order in which they happened; what was never started comes last, with what kept it.
+pub fn events(run: &RunRow, plan: Option<&Plan>, records: &[Record]) -> Vec<Event> {
+    let mut out = vec![Event::RunStarted {
+        run: run.id.clone(),
+        plan: run.plan.clone(),
+        steps: plan.map_or(0, |p| p.steps.len()),
+    }];
+    let mut told = Told {
+        plan,
+        begun: BTreeMap::new(),
+        bad: BTreeSet::new(),
+        seen: BTreeSet::new(),
+        counts: [0; 5],
+    };
+    for record in records {
+        out.extend(told.record(record));
+    }
+    out.extend(told.never_started());
+    let [done, already_done, failed, blocked, not_started] = told.counts;
+    let last = records.last().map_or(run.started_ms, |r| r.at_ms);
+    let end = run.finished_ms.unwrap_or(last);
+    out.push(Event::RunFinished {
+        run: run.id.clone(),
+        done,
+        already_done,
+        failed,
+        blocked,
+        not_started,
+        elapsed_ms: u64::try_from(end.saturating_sub(run.started_ms)).unwrap_or(0),
+    });
+    out
+}
+
+struct Told<'p> {
+    plan: Option<&'p Plan>,
+    begun: BTreeMap<StepId, i64>,
+    /// Steps that did not end well: what waits for them was blocked.
+    bad: BTreeSet<StepId>,
+    seen: BTreeSet<StepId>,
+    counts: [usize; 5],
+}
+
+impl Told<'_> {
+    fn title(&self, step: StepId) -> String {
+        let planned = self.plan.and_then(|p| p.step(step));
+        planned.map_or_else(|| format!("step {step}"), |s| s.step.title().to_owned())
+    }
+
+    fn record(&mut self, record: &Record) -> Option<Event> {
+        let (step, subject) = (record.step, record.subject.clone());
+        let title = self.title(step);
+        self.seen.insert(step);
+        match &record.what {
+            Happened::Started => {
+                self.begun.insert(step, record.at_ms);
+                Some(Event::StepStarted {
+                    step: step.0,
+                    subject,
+                    title,
+                })
+            }
+            Happened::Finished(outcome) => {
+                let begun = self.begun.remove(&step).unwrap_or(record.at_ms);
+                self.count(step, outcome);
+                Some(Event::StepFinished {
+                    step: step.0,
+                    subject,
+                    title,
+                    elapsed_ms: u64::try_from(record.at_ms.saturating_sub(begun)).unwrap_or(0),
+                    outcome: outcome.clone(),
+                })
+            }
+            Happened::Settled(text) | Happened::Noted(text) => {
+                self.begun.remove(&step);
+                self.bad.insert(step);
+                Some(Event::Warning {
+                    subject: Some(subject),
+                    text: format!("{title}: {text}"),
+                })
+            }
+        }
+    }
+
+    fn count(&mut self, step: StepId, outcome: &Outcome) {
+        let place = match outcome {
+            Outcome::Done { .. } => 0,
+            Outcome::AlreadyDone { .. } => 1,
+            Outcome::Failed { .. } => 2,
+            Outcome::Blocked { .. } => 3,
+            Outcome::NotStarted => 4,
+        };
+        self.counts[place] += 1;
+        if !outcome.is_good() {
+            self.bad.insert(step);
+        }
+    }
+
+    fn never_started(&mut self) -> Vec<Event> {
+        let Some(plan) = self.plan else {
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for planned in plan
+            .steps
+            .iter()
+            .filter(|s| !self.seen.contains(&s.id))
+            .cloned()
+            .collect::<Vec<PlannedStep>>()
+        {
+            let by = planned
+                .after
+                .iter()
+                .find(|before| self.bad.contains(before));
+            let outcome = match by.and_then(|by| plan.step(*by)) {
+                Some(by) => Outcome::Blocked {
+                    by: format!("{}: {}", by.subject, by.step.title()),
+                },
+                None => Outcome::NotStarted,
+            };
+            self.count(planned.id, &outcome);
+            out.push(Event::StepFinished {
+                step: planned.id.0,
+                title: planned.step.title().to_owned(),
+                subject: planned.subject,
+                elapsed_ms: 0,
+                outcome,
+            });
+        }
+        out
+    }
+}

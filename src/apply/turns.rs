@@ -1,0 +1,271 @@
+//! PURE. Whose turn it is in the plan's rollouts: which instance may begin, and what a failure stops.
+
+use std::collections::BTreeMap;
+
+use crate::ids::Addr;
+use crate::plan::Plan;
+use crate::plan::rollout::Rollout;
+
+/// A rollout's place in the plan.
+pub type RolloutId = usize;
+
+/// How a step has ended, as far as turns go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Well,
+    Failed,
+    /// It never started.
+    Never,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Go,
+    /// Asked again when the rollout has moved on.
+    Later(RolloutId),
+}
+
+/// What follows from the end of a step.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Follows {
+    /// Who waits in this rollout may ask again.
+    pub moved: Option<RolloutId>,
+    /// The next wave begins after so many seconds.
+    pub pause: Option<Pause>,
+    /// Steps that will not be started, and why.
+    pub blocked: Vec<(usize, String)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pause {
+    pub rollout: RolloutId,
+    pub seconds: u32,
+    pub text: String,
+}
+
+pub struct Turns<'p> {
+    rollouts: Vec<Going<'p>>,
+    /// For each step of the plan the member it belongs to.
+    of_step: Vec<Option<(RolloutId, usize)>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Pausing,
+    Stopped,
+}
+
+struct Going<'p> {
+    plan: &'p Rollout,
+    wave: usize,
+    phase: Phase,
+    members: Vec<Member>,
+    /// Members of each wave that have steps without an end.
+    open: Vec<usize>,
+    failed: u32,
+    /// Places taken in each group of the rollout.
+    down: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Member {
+    wave: usize,
+    steps: Vec<usize>,
+    open: usize,
+    groups: Vec<usize>,
+    has_begun: bool,
+    has_failed: bool,
+    was_skipped: bool,
+}
+
+impl<'p> Turns<'p> {
+    pub fn of(plan: &'p Plan) -> Turns<'p> {
+        let mut of_step = vec![None; plan.steps.len()];
+        let mut by_subject: BTreeMap<&Addr, Vec<usize>> = BTreeMap::new();
+        if !plan.rollouts.is_empty() {
+            for (at, step) in plan.steps.iter().enumerate() {
+                by_subject.entry(&step.subject).or_default().push(at);
+            }
+        }
+        let mut rollouts = Vec::new();
+        for (id, rollout) in plan.rollouts.iter().enumerate() {
+            let going = Going::of(rollout, &mut by_subject);
+            for (number, member) in going.members.iter().enumerate() {
+                for at in &member.steps {
+                    of_step[*at] = Some((id, number));
+                }
+            }
+            rollouts.push(going);
+        }
+        Turns { rollouts, of_step }
+    }
+
+    /// Whether this step may start as far as its rollout goes. An instance that has begun goes on.
+    pub fn ask(&mut self, step: usize) -> Turn {
+        let Some((id, number)) = self.of_step.get(step).copied().flatten() else {
+            return Turn::Go;
+        };
+        let going = &mut self.rollouts[id];
+        let member = &mut going.members[number];
+        if member.has_begun {
+            return Turn::Go;
+        }
+        let has_room = |group: &usize| going.down[*group] < going.plan.groups[*group].at_most;
+        if going.phase != Phase::Running
+            || member.wave != going.wave
+            || !member.groups.iter().all(has_room)
+        {
+            return Turn::Later(id);
+        }
+        member.has_begun = true;
+        for group in &member.groups {
+            going.down[*group] += 1;
+        }
+        Turn::Go
+    }
+
+    pub fn ended(&mut self, step: usize, how: Ended) -> Follows {
+        let Some((id, number)) = self.of_step.get(step).copied().flatten() else {
+            return Follows::default();
+        };
+        self.rollouts[id].ended(id, number, how)
+    }
+
+    /// The pause between two waves is over.
+    pub fn woken(&mut self, id: RolloutId) -> Option<RolloutId> {
+        let going = self.rollouts.get_mut(id)?;
+        if going.phase != Phase::Pausing {
+            return None;
+        }
+        going.phase = Phase::Running;
+        going.wave += 1;
+        Some(id)
+    }
+}
+
+impl<'p> Going<'p> {
+    fn of(rollout: &'p Rollout, by_subject: &mut BTreeMap<&Addr, Vec<usize>>) -> Going<'p> {
+        let mut members = Vec::new();
+        let mut open = vec![0; rollout.waves.len()];
+        for (wave, addrs) in rollout.waves.iter().enumerate() {
+            for addr in addrs {
+                // An instance with nothing to do has had its turn.
+                let Some(steps) = by_subject.remove(addr) else {
+                    continue;
+                };
+                let groups = rollout.groups.iter().enumerate();
+                let groups = groups.filter(|(_, g)| g.members.contains(addr));
+                open[wave] += 1;
+                members.push(Member {
+                    wave,
+                    open: steps.len(),
+                    steps,
+                    groups: groups.map(|(at, _)| at).collect(),
+                    ..Member::default()
+                });
+            }
+        }
+        let first = open.iter().position(|n| *n > 0).unwrap_or(0);
+        Going {
+            plan: rollout,
+            wave: first,
+            phase: Phase::Running,
+            members,
+            open,
+            failed: 0,
+            down: vec![0; rollout.groups.len()],
+        }
+    }
+
+    fn ended(&mut self, id: RolloutId, number: usize, how: Ended) -> Follows {
+        let mut follows = Follows::default();
+        let member = &mut self.members[number];
+        let failed_before = member.has_failed;
+        match how {
+            Ended::Well => {}
+            Ended::Failed => member.has_failed = true,
+            Ended::Never => member.was_skipped = true,
+        }
+        member.open -= 1;
+        let newly_failed = member.has_failed && !failed_before;
+        let is_over = member.open == 0;
+        let (wave, is_well) = (member.wave, !member.has_failed && !member.was_skipped);
+        if newly_failed {
+            self.failed += 1;
+            follows.blocked = self.stopped_by(number);
+        }
+        if is_over {
+            let member = &self.members[number];
+            // Who has failed is down, and keeps its place.
+            if member.has_begun && is_well {
+                for group in &member.groups {
+                    self.down[*group] -= 1;
+                }
+                follows.moved = Some(id);
+            }
+            self.open[wave] -= 1;
+            self.move_on(id, &mut follows);
+        }
+        follows
+    }
+
+    /// Who will not begin because this one has failed: everybody, when it is one too many; else those who would be down with
+    /// it.
+    fn stopped_by(&mut self, number: usize) -> Vec<(usize, String)> {
+        let name = &self.plan.name;
+        if self.failed > self.plan.failures_max {
+            self.phase = Phase::Stopped;
+            let why = format!(
+                "rollout {name}: {} failed, at most {} may",
+                self.failed, self.plan.failures_max
+            );
+            return self.not_begun(|_| true, &why);
+        }
+        let mut out = Vec::new();
+        for group in self.members[number].groups.clone() {
+            let is_down = |m: &&Member| m.has_failed && m.groups.contains(&group);
+            let down = self.members.iter().filter(is_down).count();
+            let limit = self.plan.groups[group].at_most;
+            if u32::try_from(down).is_ok_and(|down| down >= limit) {
+                let why = format!(
+                    "rollout {name}: {}: as many as may be down have failed",
+                    self.plan.groups[group].name
+                );
+                out.extend(self.not_begun(|m| m.groups.contains(&group), &why));
+            }
+        }
+        out
+    }
+
+    fn not_begun(&self, wanted: impl Fn(&Member) -> bool, why: &str) -> Vec<(usize, String)> {
+        let members = self.members.iter();
+        let waiting = members.filter(|m| !m.has_begun && m.open > 0 && wanted(m));
+        waiting
+            .flat_map(|m| m.steps.iter().map(|at| (*at, why.to_owned())))
+            .collect()
+    }
+
+    fn move_on(&mut self, id: RolloutId, follows: &mut Follows) {
+        if self.phase != Phase::Running || self.open[self.wave] > 0 {
+            return;
+        }
+        let ended = self.wave;
+        let Some(next) = (ended + 1..self.open.len()).find(|wave| self.open[*wave] > 0) else {
+            return;
+        };
+        // The wave that a pause ends with is the next that has somebody in it.
+        self.wave = next - 1;
+        self.phase = Phase::Pausing;
+        follows.pause = Some(Pause {
+            rollout: id,
+            seconds: self.plan.pause_s,
+            text: format!(
+                "rollout {}: wave {} of {} has ended",
+                self.plan.name,
+                ended + 1,
+                self.open.len()
+            ),
+        });
+    }
+}

@@ -1,0 +1,254 @@
+//! `bmctl runs` and `bmctl why`: what was done, when, by whom, and how it ended.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::json;
+
+use super::context::{self, ConfigArgs};
+use super::out::Out;
+use super::{CommandResult, Exit, Failure, Global};
+use crate::ids::Addr;
+use crate::model::event::{Event, Outcome};
+use crate::plan::Plan;
+use crate::store::{Happened, Record, RunRow, Store};
+use crate::units::utc;
+
+/// List the runs of apply
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The runs of the simulated state of `--sim`
+    #[arg(long)]
+    sim: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Tell why a resource is as it is: the run, the plan, the commit and every step
+#[derive(Debug, clap::Args)]
+pub struct WhyArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Such as 'instance.web["a"]'
+    address: Addr,
+    /// In the simulated state of `--sim`
+    #[arg(long)]
+    sim: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+async fn store(
+    global: &Global,
+    config: &ConfigArgs,
+    sim: bool,
+    out: &Out,
+) -> Result<Store, Failure> {
+    let configured = context::configure(global, config, out)?;
+    let state = &configured.loaded.settings.state;
+    let opened = context::open_store(&configured.root, state, &configured.key, sim).await?;
+    Ok(opened.0)
+}
+
+pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
+    let runs = store(global, &args.config, args.sim, out)
+        .await?
+        .runs()
+        .await?;
+    if args.json {
+        let all: Vec<_> = runs.iter().map(as_json).collect();
+        out.line(&serde_json::to_string_pretty(&all)?);
+        return Ok(Exit::Done);
+    }
+    if runs.is_empty() {
+        out.line("No run yet.");
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["run", "began", "took", "by", "plan", "ended"]);
+    for run in &runs {
+        table.add_row([
+            run.id.clone(),
+            utc(run.started_ms),
+            took(run),
+            by(run),
+            run.plan.get(..12).unwrap_or_default().to_owned(),
+            ended(run),
+        ]);
+    }
+    out.line(&table.to_string());
+    Ok(Exit::Done)
+}
+
+fn as_json(run: &RunRow) -> serde_json::Value {
+    json!({
+        "run": run.id,
+        "plan": run.plan,
+        "began": utc(run.started_ms),
+        "began_ms": run.started_ms,
+        "ended_ms": run.finished_ms,
+        "outcome": run.outcome,
+        "by": run.by,
+    })
+}
+
+fn took(run: &RunRow) -> String {
+    let Some(end) = run.finished_ms else {
+        return "-".to_owned();
+    };
+    let ms = u64::try_from(end.saturating_sub(run.started_ms)).unwrap_or(0);
+    crate::plan::forecast::human_time(ms)
+}
+
+fn by(run: &RunRow) -> String {
+    run.by
+        .as_ref()
+        .map_or_else(|| "?".to_owned(), ToString::to_string)
+}
+
+fn ended(run: &RunRow) -> String {
+    run.outcome
+        .clone()
+        .unwrap_or_else(|| "goes on, or died".to_owned())
+}
+
+pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
+    let store = store(global, &args.config, args.sim, out).await?;
+    let records = store.records_about(&args.address).await?;
+    let runs = store.runs().await?;
+    let recorded = store.recorded().await?;
+    let Some(last) = records.last() else {
+        let text = match recorded.resources.contains_key(&args.address) {
+            true => {
+                "is in the state, and no run has noted anything of it: it was brought in by hand (`bmctl state history`)"
+            }
+            false => {
+                "is not in the state, and no run has noted anything of it; `bmctl state list` shows what is"
+            }
+        };
+        return Err(Failure::new(
+            Exit::Error,
+            format!("{} {text}", args.address),
+        ));
+    };
+    let run = runs.iter().find(|r| r.id == last.run);
+    let plan = match run {
+        Some(run) => store.plan(&run.plan).await?,
+        None => None,
+    };
+    let of_run: Vec<&Record> = records.iter().filter(|r| r.run == last.run).collect();
+    let change = plan
+        .as_ref()
+        .and_then(|p| p.changes.iter().find(|c| c.addr == args.address));
+    if args.json {
+        let told = json!({
+            "address": args.address,
+            "run": run.map(as_json),
+            "change": change,
+            "steps": of_run.iter().map(|r| step_json(r, plan.as_ref())).collect::<Vec<_>>(),
+            "record": recorded.resources.get(&args.address),
+        });
+        out.line(&serde_json::to_string_pretty(&told)?);
+        return Ok(Exit::Done);
+    }
+    match recorded.resources.contains_key(&args.address) {
+        true => out.line(&args.address.to_string()),
+        false => out.line(&format!("{} is no longer in the state", args.address)),
+    }
+    if let Some(run) = run {
+        out.line(&format!(
+            "  run {}, {}, by {}: {}",
+            run.id,
+            utc(run.started_ms),
+            by(run),
+            ended(run)
+        ));
+        if let Some(commit) = run.by.as_ref().and_then(|b| b.commit.as_ref()) {
+            out.line(&format!("  commit {commit}"));
+        }
+        out.line(&format!("  plan {}", run.plan));
+    }
+    if let Some(change) = change {
+        out.line(&format!("  because it was to {}:", change.action.verb()));
+        for reason in &change.reasons {
+            out.line(&format!("    {reason}"));
+        }
+        for attribute in change.attributes.iter().filter(|a| a.before.is_some()) {
+            let show = |v: &Option<serde_json::Value>| match (v, attribute.sensitive) {
+                (_, true) => "(sensitive value)".to_owned(),
+                (Some(v), false) => crate::plan::render::literal(v),
+                (None, false) => "null".to_owned(),
+            };
+            out.line(&format!(
+                "    {}: {} -> {}",
+                attribute.name,
+                show(&attribute.before),
+                show(&attribute.after)
+            ));
+        }
+    }
+    out.line("  steps:");
+    for record in of_run {
+        if let Some(text) = step_line(record, plan.as_ref()) {
+            out.line(&format!("    {text}"));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn title(record: &Record, plan: Option<&Plan>) -> String {
+    let step = plan.and_then(|p| p.step(record.step));
+    step.map_or_else(
+        || format!("step {}", record.step),
+        |s| s.step.title().to_owned(),
+    )
+}
+
+fn step_json(record: &Record, plan: Option<&Plan>) -> serde_json::Value {
+    let what = match &record.what {
+        Happened::Started => json!({ "what": "started" }),
+        Happened::Finished(outcome) => json!({ "what": "finished", "outcome": outcome }),
+        Happened::Settled(text) => json!({ "what": "settled", "text": text }),
+        Happened::Noted(text) => json!({ "what": "noted", "text": text }),
+    };
+    json!({ "at": utc(record.at_ms), "at_ms": record.at_ms, "step": record.step, "title": title(record, plan), "is": what })
+}
+
+/// Starts say nothing that ends do not; one without an end is settled by the next run.
+fn step_line(record: &Record, plan: Option<&Plan>) -> Option<String> {
+    let told = match &record.what {
+        Happened::Started => return None,
+        Happened::Finished(outcome) => match outcome {
+            Outcome::Done { detail } => format!("done ({detail})"),
+            Outcome::AlreadyDone { detail } => format!("already done ({detail})"),
+            Outcome::Failed { why } => format!("FAILED: {why}"),
+            Outcome::Blocked { by } => format!("blocked by {by}"),
+            Outcome::NotStarted => "not started".to_owned(),
+        },
+        Happened::Settled(text) => format!("was left in doubt; {text}"),
+        Happened::Noted(text) => text.clone(),
+    };
+    Some(format!(
+        "{}  {}: {told}",
+        utc(record.at_ms),
+        title(record, plan)
+    ))
+}
+
+/// The events of a run that is over, from its plan and its records: what the live run showed, shown again.
+pub async fn events_of(store: &Store, run: &str) -> Result<Vec<Event>, Failure> {
+    let runs = store.runs().await?;
+    let row = runs.iter().find(|r| r.id == run).ok_or_else(|| {
+        Failure::new(
+            Exit::Error,
+            format!("there is no run {run}; `bmctl runs` lists them"),
+        )
+    })?;
+    let records = store.records_of_run(run).await?;
+    let plan = store.plan(&row.plan).await?;
+    Ok(crate::apply::replay::events(row, plan.as_ref(), &records))
+}
