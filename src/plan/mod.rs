@@ -34,6 +34,7 @@ pub mod select;
 pub mod specs;
 pub mod step;
 pub mod steps;
+pub mod surgery;
 pub mod view;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::handle::{Store, Write, cells};
+use super::history::{Deed, Did};
 use super::sums::Table;
 use super::value::values;
 use super::{StateChange, StoreError, from_json, parse, to_json};
@@ -45,6 +46,7 @@ impl Write {
         &mut self,
         store: &Store,
         changes: &[StateChange],
+        deed: Deed<'_>,
     ) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
@@ -77,22 +79,34 @@ impl Write {
         }
         self.put_resources(bodies).await?;
         self.head.serial += 1;
-        Ok(())
+        self.put_history(deed).await
     }
 
-    async fn put_resources(
+    pub(super) async fn put_resources(
         &mut self,
         bodies: BTreeMap<&Addr, Option<String>>,
     ) -> Result<(), StoreError> {
-        let (mut gone, mut rows) = (Vec::new(), Vec::new());
-        for (addr, body) in bodies {
-            match body {
-                Some(body) => rows.push(values![addr, body]),
-                None => gone.push(values![addr]),
-            }
+        let keys = bodies.keys().map(|addr| values![*addr]).collect();
+        let mut known: BTreeMap<String, String> = BTreeMap::new();
+        for row in self.take(Table::Resources, keys).await? {
+            let [addr, body] = cells(row)?;
+            known.insert(addr.text()?, body.text()?);
         }
-        self.remove(Table::Resources, gone).await?;
-        self.put(Table::Resources, rows).await
+        let mut rows = Vec::new();
+        for (addr, body) in bodies {
+            let before = known.remove(&addr.to_string());
+            let did = match (&before, &body) {
+                (None, None) => None,
+                (None, Some(_)) => Some(Did::Created),
+                (Some(_), None) => Some(Did::Removed),
+                (Some(before), Some(body)) => (before != body).then_some(Did::Changed),
+            };
+            if let Some(did) = did {
+                self.remember_change(addr.clone(), did, before);
+            }
+            rows.extend(body.map(|body| values![addr, body]));
+        }
+        self.add(Table::Resources, rows).await
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod damage;
 mod forms;
+mod history;
 mod keeps;
 mod lease;
 mod outage;
