@@ -218,3 +218,45 @@ fn nothing_is_mended_while_an_apply_goes_on() {
     });
     assert_eq!(recorded(&place), before);
 }
+
+#[test]
+fn a_state_is_pulled_and_pushed_and_the_old_one_is_kept() {
+    let place = applied();
+    let first = says(&place, &["state", "pull", "--sim"], 0, &["\"format\": 1"]);
+    let file = place.path("pulled.json");
+    std::fs::write(&file, &first).unwrap();
+    let file = file.to_str().unwrap();
+    let rename = ["state", "mv", "instance.i[0]", "instance.j[0]", "--sim"];
+    says(&place, &rename, 0, &[]);
+    let push = ["state", "push", file, "--sim"];
+    says(&place, &push, 1, &["older than the state"]);
+    let force = ["state", "push", file, "--force", "--sim"];
+    let second = says(&place, &["state", "pull", "--sim"], 0, &["instance.j[0]"]);
+    says(
+        &place,
+        &force,
+        0,
+        &["what was there before is in", "backup-"],
+    );
+    says(&place, &PLAN, 0, &[]);
+    let backups = std::fs::read_dir(place.path(".bmctl/sim")).unwrap();
+    let backup = backups
+        .map(|f| f.unwrap().path())
+        .find(|p| p.extension().is_some_and(|e| e == "json"))
+        .unwrap();
+    assert_eq!(std::fs::read_to_string(&backup).unwrap(), second);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&backup.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    says(&place, &["state", "undo", "--sim"], 1, &["push the backup"]);
+    std::fs::write(
+        file,
+        first.replace("\"memory_mb\": 512", "\"memory_mb\": 513"),
+    )
+    .unwrap();
+    says(
+        &place,
+        &force,
+        1,
+        &["its checksum is", "was changed or cut"],
+    );
+}

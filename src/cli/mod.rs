@@ -39,6 +39,7 @@ mod show;
 mod sources;
 mod state;
 mod surgery;
+mod transfer;
 mod validate;
 mod verify;
 

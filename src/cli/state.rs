@@ -2,7 +2,7 @@
 
 use super::context::{self, ConfigArgs};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, history, surgery};
+use super::{CommandResult, Exit, Failure, Global, history, surgery, transfer};
 use crate::ids::Addr;
 use crate::store::{Store, Verified};
 use crate::units::utc;
@@ -50,6 +50,10 @@ enum Command {
     Rm(surgery::RemoveArgs),
     /// Put back what the last change by hand has changed
     Undo(surgery::UndoArgs),
+    /// Print all of the state as JSON, its secrets sealed
+    Pull(transfer::PullArgs),
+    /// Put what pull has printed into the place of the state
+    Push(transfer::PushArgs),
     /// Take a state that is older than one that was seen here, such as a copy that was brought back on purpose
     Accept {
         #[command(flatten)]
@@ -62,6 +66,8 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         Command::History(args) => history::run(global, args, out).await,
         Command::Mv(args) => surgery::rename(global, args, out).await,
         Command::Rm(args) => surgery::remove(global, args, out).await,
+        Command::Pull(args) => transfer::pull(global, args, out).await,
+        Command::Push(args) => transfer::push(global, args, out).await,
         Command::Undo(args) => surgery::undo(global, args, out).await,
         Command::List {
             config,

@@ -1,6 +1,7 @@
 //! `bmctl state mv`, `state rm`, `state undo` and `bmctl untaint`: the state mended by hand, machines left alone.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::context::{self, ConfigArgs};
@@ -73,23 +74,26 @@ pub struct UntaintArgs {
 }
 
 /// The state with the right to change it.
-struct Table {
-    store: Store,
+pub struct Table {
+    pub store: Store,
+    /// Where files that go with it are kept.
+    pub dir: PathBuf,
     lease: Lease,
     recorded: Recorded,
 }
 
 impl Table {
-    async fn open(global: &Global, whose: &Whose, out: &Out) -> Result<Table, Failure> {
+    pub async fn open(global: &Global, whose: &Whose, out: &Out) -> Result<Table, Failure> {
         let configured = context::configure(global, &whose.config, out)?;
         let backend = &configured.loaded.settings.state;
-        let (store, _) =
+        let (store, dir) =
             context::open_store(&configured.root, backend, &configured.key, whose.sim).await?;
         let lease = lock::acquire(&store, &configured.root, whose.lock_timeout, out).await?;
         let store = store.fenced(&lease);
         let recorded = store.recorded().await?;
         Ok(Table {
             store,
+            dir,
             lease,
             recorded,
         })
@@ -101,7 +105,7 @@ impl Table {
     }
 
     /// Gives the right back, whatever became of it.
-    async fn close<T>(self, ended: Result<T, Failure>) -> Result<T, Failure> {
+    pub async fn close<T>(self, ended: Result<T, Failure>) -> Result<T, Failure> {
         let released = self.lease.release().await;
         let ended = ended?;
         released?;

@@ -98,6 +98,8 @@ pub enum StoreError {
         "there is nothing to undo: no command has changed the state by hand since; `bmctl state history` shows what was done"
     )]
     NothingToUndo,
+    #[error("nothing was pushed: {why}")]
+    NotPushed { why: String },
     #[error("nothing was undone: {why}")]
     NotUndone { why: String },
     #[error("random numbers of the operating system: {0}")]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::handle::{Store, Write, cells};
+use super::handle::{Read, Store, Write, cells};
 use super::history::{Deed, Did};
 use super::sums::Table;
 use super::value::values;
@@ -16,28 +16,34 @@ impl Store {
         self.patiently(|| async {
             let mut read = self.read().await?;
             self.remember(&read.head)?;
-            let mut recorded = Recorded {
-                lineage: read.head.lineage.clone(),
-                serial: read.head.serial,
-                ..Recorded::default()
-            };
-            for row in read.all(Table::Resources).await? {
-                let [addr, body] = cells(row)?;
-                let (addr, resource) = read_resource(&addr.text()?, &body.text()?)?;
-                recorded.resources.insert(addr, resource);
-            }
-            for row in read.all(Table::LeftBehind).await? {
-                let [node, table] = cells(row)?;
-                let what = "a partition table left behind";
-                recorded
-                    .left_behind
-                    .entry(parse(what, &node.text()?)?)
-                    .or_default()
-                    .insert(parse(what, &table.text()?)?);
-            }
-            Ok(recorded)
+            read.recorded().await
         })
         .await
+    }
+}
+
+impl Read {
+    pub(super) async fn recorded(&mut self) -> Result<Recorded, StoreError> {
+        let mut recorded = Recorded {
+            lineage: self.head.lineage.clone(),
+            serial: self.head.serial,
+            ..Recorded::default()
+        };
+        for row in self.all(Table::Resources).await? {
+            let [addr, body] = cells(row)?;
+            let (addr, resource) = read_resource(&addr.text()?, &body.text()?)?;
+            recorded.resources.insert(addr, resource);
+        }
+        for row in self.all(Table::LeftBehind).await? {
+            let [node, table] = cells(row)?;
+            let what = "a partition table left behind";
+            recorded
+                .left_behind
+                .entry(parse(what, &node.text()?)?)
+                .or_default()
+                .insert(parse(what, &table.text()?)?);
+        }
+        Ok(recorded)
     }
 }
 

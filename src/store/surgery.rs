@@ -61,7 +61,7 @@ impl Store {
     ) -> Result<Vec<Past>, StoreError> {
         let by = to_json("who changes the state", by)?;
         let mut write = self.write().await?;
-        let undone = write.to_undo(after).await?;
+        let undone = write.undoable(after).await?;
         let serials: BTreeSet<u64> = undone.iter().map(|p| p.serial).collect();
         for serial in serials.into_iter().rev() {
             let of_serial: Vec<&Past> = undone.iter().filter(|p| p.serial == serial).collect();
@@ -100,7 +100,7 @@ fn described(past: &Past) -> String {
 
 impl Write {
     /// What is to be put back, when it may be.
-    async fn to_undo(&mut self, after: Option<u64>) -> Result<Vec<Past>, StoreError> {
+    async fn undoable(&mut self, after: Option<u64>) -> Result<Vec<Past>, StoreError> {
         let last = self.last_surgery().await?;
         let Some(last) = last.filter(|last| after.is_none_or(|after| *last > after)) else {
             return Err(StoreError::NothingToUndo);

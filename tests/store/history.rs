@@ -25,12 +25,12 @@ fn flavor(memory_mb: u64) -> Resource {
     .unwrap()
 }
 
-fn put(name: &str, memory_mb: u64) -> StateChange {
+pub fn put(name: &str, memory_mb: u64) -> StateChange {
     StateChange::Put(addr(name), Box::new(flavor(memory_mb)))
 }
 
 /// One batch of a run, which does nothing but change state.
-async fn in_a_run(store: &Store, run: &str, changes: Vec<StateChange>) {
+pub async fn in_a_run(store: &Store, run: &str, changes: Vec<StateChange>) {
     let plan = plan_of(store, 1).await;
     begin(store, run, &plan).await;
     let step = &plan.steps[0];
@@ -50,7 +50,7 @@ async fn in_a_run(store: &Store, run: &str, changes: Vec<StateChange>) {
     store.append(run, &batch).await.unwrap();
 }
 
-async fn by_hand(store: &Store, surgery: Surgery, changes: Vec<StateChange>) -> u64 {
+pub async fn by_hand(store: &Store, surgery: Surgery, changes: Vec<StateChange>) -> u64 {
     let here = Actor::here();
     store.operate(surgery, &here, 7, &changes).await.unwrap()
 }

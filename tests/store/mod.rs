@@ -1,6 +1,7 @@
 //! The store's promises, each kept by both databases: every test here runs on SQLite and on PostgreSQL.
 
 mod damage;
+mod export;
 mod forms;
 mod history;
 mod keeps;
