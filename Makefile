@@ -1,5 +1,5 @@
 # What a person types. Everything else is cargo.
-.PHONY: build release test test-quick test-store test-rack lint crash soak demo bench setup
+.PHONY: build release test test-quick test-browser test-store test-long test-rack lint crash soak demo bench setup
 
 build:
 	cargo build
@@ -7,8 +7,11 @@ build:
 release:
 	cargo build --release
 
-# Everything: the quick tests, the long ones of the store, then those on the virtual rack (root).
-test: test-quick test-store test-rack
+# Everything but what takes hours to say more: the quick tests, the report in a browser, then those on the virtual rack (root).
+test: setup test-quick test-browser test-rack
+
+# What holds promises for long: races by the hundred, servers killed again and again, 200 kills, new seeds.
+test-long: test-store crash soak
 
 test-quick: lint
 	cargo test --lib --bins
@@ -17,6 +20,9 @@ test-quick: lint
 # What holds the store to its promises for minutes: hundreds of races, a server that is killed again and again.
 test-store: setup
 	cargo test --test bmctl -- --ignored --test-threads=1 store::
+
+test-browser: setup
+	cargo test --test bmctl -- --ignored reports::
 
 test-rack: setup
 	cargo build

@@ -85,6 +85,20 @@ impl serde::Serialize for Protected {
     }
 }
 
+impl schemars::JsonSchema for Protected {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Fingerprint".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string" })
+    }
+}
+
 impl<'de> serde::Deserialize<'de> for Protected {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Protected, D::Error> {
         Ok(Protected {

@@ -22,6 +22,8 @@ fn examples() -> Vec<PathBuf> {
             .map(|e| e.unwrap().path())
     };
     let mut out: Vec<PathBuf> = below("examples").collect();
+    // Scripts, not a configuration.
+    out.retain(|path| path.file_name().is_none_or(|name| name != "ci"));
     out.extend(below("modules").map(|module| module.join("example")));
     out.sort();
     out

@@ -14,6 +14,7 @@
 
 mod audit;
 mod cases;
+mod ci;
 mod cli;
 mod cli_fmt;
 mod cli_init;
@@ -33,5 +34,6 @@ mod planfile;
 mod postgres;
 mod rack;
 mod reports;
+mod schemas;
 mod stale;
 mod store;

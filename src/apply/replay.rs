@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::event::{Event, Outcome};
-use crate::plan::{Plan, PlannedStep, StepId};
+use crate::plan::{Plan, StepId};
 use crate::store::{Happened, Record, RunRow};
 
 /// In the order in which they happened; what was never started comes last, with what kept it.
@@ -16,7 +16,7 @@ pub fn events(run: &RunRow, plan: Option<&Plan>, records: &[Record]) -> Vec<Even
     let mut told = Told {
         plan,
         begun: BTreeMap::new(),
-        bad: BTreeSet::new(),
+        bad: BTreeMap::new(),
         seen: BTreeSet::new(),
         counts: [0; 5],
     };
@@ -42,8 +42,8 @@ pub fn events(run: &RunRow, plan: Option<&Plan>, records: &[Record]) -> Vec<Even
 struct Told<'p> {
     plan: Option<&'p Plan>,
     begun: BTreeMap<StepId, i64>,
-    /// Steps that did not end well: what waits for them was blocked.
-    bad: BTreeSet<StepId>,
+    /// Steps that did not end well, and the failure at the root of it: what waits for them was blocked by that.
+    bad: BTreeMap<StepId, String>,
     seen: BTreeSet<StepId>,
     counts: [usize; 5],
 }
@@ -69,7 +69,10 @@ impl Told<'_> {
             }
             Happened::Finished(outcome) => {
                 let begun = self.begun.remove(&step).unwrap_or(record.at_ms);
-                self.count(step, outcome);
+                self.count(outcome);
+                if !outcome.is_good() {
+                    self.bad.insert(step, format!("{subject}: {title}"));
+                }
                 Some(Event::StepFinished {
                     step: step.0,
                     subject,
@@ -80,7 +83,7 @@ impl Told<'_> {
             }
             Happened::Settled(text) | Happened::Noted(text) => {
                 self.begun.remove(&step);
-                self.bad.insert(step);
+                self.bad.insert(step, format!("{subject}: {title}"));
                 Some(Event::Warning {
                     subject: Some(subject),
                     text: format!("{title}: {text}"),
@@ -89,7 +92,7 @@ impl Told<'_> {
         }
     }
 
-    fn count(&mut self, step: StepId, outcome: &Outcome) {
+    fn count(&mut self, outcome: &Outcome) {
         let place = match outcome {
             Outcome::Done { .. } => 0,
             Outcome::AlreadyDone { .. } => 1,
@@ -98,9 +101,6 @@ impl Told<'_> {
             Outcome::NotStarted => 4,
         };
         self.counts[place] += 1;
-        if !outcome.is_good() {
-            self.bad.insert(step);
-        }
     }
 
     fn never_started(&mut self) -> Vec<Event> {
@@ -108,28 +108,23 @@ impl Told<'_> {
             return Vec::new();
         };
         let mut out = Vec::new();
-        for planned in plan
-            .steps
-            .iter()
-            .filter(|s| !self.seen.contains(&s.id))
-            .cloned()
-            .collect::<Vec<PlannedStep>>()
-        {
-            let by = planned
-                .after
-                .iter()
-                .find(|before| self.bad.contains(before));
-            let outcome = match by.and_then(|by| plan.step(*by)) {
-                Some(by) => Outcome::Blocked {
-                    by: format!("{}: {}", by.subject, by.step.title()),
-                },
+        for planned in &plan.steps {
+            if self.seen.contains(&planned.id) {
+                continue;
+            }
+            let root = planned.after.iter().find_map(|before| self.bad.get(before));
+            let outcome = match root.cloned() {
+                Some(by) => {
+                    self.bad.insert(planned.id, by.clone());
+                    Outcome::Blocked { by }
+                }
                 None => Outcome::NotStarted,
             };
-            self.count(planned.id, &outcome);
+            self.count(&outcome);
             out.push(Event::StepFinished {
                 step: planned.id.0,
                 title: planned.step.title().to_owned(),
-                subject: planned.subject,
+                subject: planned.subject.clone(),
                 elapsed_ms: 0,
                 outcome,
             });

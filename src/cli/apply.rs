@@ -20,10 +20,12 @@ use crate::apply::outlet::Outlet;
 use crate::apply::{self, ApplyError, Request, Run, Summary};
 use crate::ids::Addr;
 use crate::model::{Recorded, Resource};
+use crate::plan::forecast::forecast;
 use crate::plan::reads::stale_in_configuration;
 use crate::plan::render::{Steps, View, render};
 use crate::plan::{Intent, Plan, Step};
 use crate::serve::{self, Probe, ServeError, Services, SiteSpec};
+use crate::units::utc;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -150,6 +152,16 @@ async fn under_lease(
     }
     check_configuration(session, &plan, from_file)?;
     session.seal(&plan).await?;
+    if !args.json && session.world.is_none() {
+        let expected = forecast(&plan, &session.store.durations().await?);
+        let now = session.drivers.clock.now_ms();
+        let at = |ms: u64| utc(now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
+        out.note(&format!(
+            "Expected end: {}, at worst {}.",
+            at(expected.p50_ms),
+            at(expected.p95_ms)
+        ));
+    }
     let style = if args.json {
         Style::Json
     } else {

@@ -132,6 +132,8 @@ pub struct Session {
     pub drivers: Drivers,
     pub world: Option<Arc<World>>,
     pub selection: Selection,
+    /// Whether it holds the right to apply: no other run goes on then.
+    pub alone: bool,
 }
 
 /// The directory of the state, or of what goes with a state that is elsewhere; a simulation has its own.
@@ -198,7 +200,14 @@ impl Session {
             open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
         let lease = lock::acquire(&store, &configured.root, wait, out).await?;
         let store = store.fenced(&lease).patient(lock::teller(*out));
-        let session = Session::with(configured, store, state_dir, faults, selection).await?;
+        let mut session = Session::with(configured, store, state_dir, faults, selection).await?;
+        session.alone = true;
+        if session.world.is_none() {
+            session.drivers.power = Arc::new(power::fenced::Fenced {
+                inner: session.drivers.power.clone(),
+                is_sure: lease.asker(),
+            });
+        }
         Ok((session, lease))
     }
 
@@ -223,6 +232,7 @@ impl Session {
             drivers,
             world,
             selection,
+            alone: false,
         })
     }
 
@@ -235,11 +245,14 @@ impl Session {
             Intent::Destroy | Intent::Refresh => BTreeMap::new(),
         };
         let blind = self.make(&recorded, &Observed::default(), &facts, intent, out)?;
-        let observed = match refresh && self.world.is_none() {
+        let mut observed = match refresh && self.world.is_none() {
             true => self.look(&recorded, &blind).await?,
             false => Observed::default(),
         };
-        let mut plan = match observed.power.is_empty() {
+        if !self.alone {
+            observed.busy = look::busy(&self.store).await?;
+        }
+        let mut plan = match observed == Observed::default() {
             true => blind,
             false => self.make(&recorded, &observed, &facts, intent, out)?,
         };

@@ -19,6 +19,9 @@ pub struct Args {
     nodes: Vec<Addr>,
     #[command(flatten)]
     config: ConfigArgs,
+    /// Also on nodes that a running apply is working on
+    #[arg(long)]
+    force: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -59,6 +62,19 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             )
         })?;
         asked.push((bmc_of(addr, node), node.power.password().text.clone()));
+    }
+    if args.verb != Verb::Status && !args.force {
+        let busy = look::busy(&session.store).await?;
+        if let Some((bmc, run)) = asked
+            .iter()
+            .find_map(|(b, _)| Some((b, busy.get(&b.node)?)))
+        {
+            let text = format!(
+                "{} is being worked on by {run}: nothing was done; wait for its end, or --force",
+                bmc.node
+            );
+            return Err(Failure::new(Exit::Refused, text));
+        }
     }
     let power = &session.drivers.power;
     let mut failed = false;

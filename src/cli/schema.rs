@@ -14,7 +14,7 @@ pub struct Args {
     /// Print the table as JSON
     #[arg(long)]
     json: bool,
-    /// Write JSON Schemas of configuration in JSON syntax into DIR
+    /// Write JSON Schemas into DIR: of configuration in JSON syntax, of plan files, of events
     #[arg(long, value_name = "DIR", conflicts_with_all = ["path", "json"])]
     write: Option<PathBuf>,
 }
@@ -76,6 +76,9 @@ fn write(dir: &std::path::Path, out: &Out) -> CommandResult {
     std::fs::create_dir_all(dir.join("blocks")).map_err(trouble)?;
     for (name, content) in schema::files() {
         std::fs::write(dir.join(&name), content).map_err(trouble)?;
+    }
+    for (name, content) in crate::plan::schema::files() {
+        std::fs::write(dir.join(name), content).map_err(trouble)?;
     }
     out.line(&format!("Written to {}.", dir.display()));
     Ok(Exit::Done)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::node::{Arch, Firmware};
 use crate::units::{Sha256, TableId};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Flavor {
     pub cpus: u32,
     pub memory_mb: u64,
@@ -21,7 +21,7 @@ pub struct Flavor {
     pub extra_specs: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Image {
     #[serde(rename = "type")]
     pub kind: ImageType,
@@ -46,7 +46,7 @@ pub struct Image {
 }
 
 /// What an image holds. Kickstart, NFS root and RAM disk images are to come with the drivers that serve them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageType {
     /// One file system, written into a partition that bmctl makes; kernel and initrd come over the network (rows P10 to P15).
@@ -64,7 +64,7 @@ impl ImageType {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageFormat {
     Raw,
@@ -72,7 +72,7 @@ pub enum ImageFormat {
 }
 
 /// What reading an image's files told. Gathered before the plan; the plan pins the digests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ImageFacts {
     pub sha256: Sha256,
     pub format: ImageFormat,

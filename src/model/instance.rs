@@ -9,7 +9,7 @@ use crate::ids::Addr;
 use crate::secret::Protected;
 use crate::units::Hostname;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Instance {
     pub flavor: Addr,
     pub image: Addr,
@@ -41,7 +41,7 @@ pub struct Instance {
 }
 
 /// An address the instance asks for on a network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AddressRequest {
     pub network: Addr,
     /// `None`: allocated at plan time and kept.
@@ -49,7 +49,7 @@ pub struct AddressRequest {
     pub ip: Option<Ipv4Addr>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PowerState {
     On,
@@ -57,7 +57,7 @@ pub enum PowerState {
 }
 
 /// What becomes of the data when the instance is destroyed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Erase {
     /// The disk is left as it is.
@@ -70,7 +70,9 @@ pub enum Erase {
 
 /// What a change of the user data asks for. A system reads it at its first start alone, and nobody wants to lose a disk to a
 /// typo in it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum UserDataChange {
     /// It is taken note of, and used by the next deployment.
@@ -89,7 +91,7 @@ impl UserDataChange {
 }
 
 /// What becomes of a difference between the metal and the configuration that nobody has asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Drift {
     pub power: OnDrift,
@@ -112,7 +114,7 @@ impl Drift {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDrift {
     /// What is found is taken as it is, without a word.
@@ -124,7 +126,7 @@ pub enum OnDrift {
 }
 
 /// What to do when the disk carries a partition table that bmctl did not write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ExistingData {
     Refuse,

@@ -12,7 +12,7 @@ use crate::secret::Protected;
 use crate::serde_as_text;
 use crate::units::{BmcEndpoint, Mac};
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Node {
     pub site: Addr,
     pub arch: Arch,
@@ -34,7 +34,7 @@ pub struct Node {
 }
 
 /// Hints that choose the disk an instance is written to. All that are given must hold, and exactly one disk must be left.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct RootDevice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
@@ -80,7 +80,7 @@ impl RootDevice {
 }
 
 /// How the node's power is controlled. One way is built; others become variants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "driver", rename_all = "lowercase")]
 pub enum PowerConfig {
     Ipmi {
@@ -118,7 +118,7 @@ impl PowerConfig {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Nic {
     pub node: Addr,
     pub network: Addr,

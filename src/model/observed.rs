@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::Addr;
 
 /// What a look at a node's power said. "I could not tell" is an answer, and not "off" (row P20).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "power", content = "why", rename_all = "lowercase")]
 pub enum PowerSeen {
     On,
@@ -16,7 +16,7 @@ pub enum PowerSeen {
 }
 
 /// What a BMC says it will start the machine from, until it is told otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "boot", content = "why", rename_all = "lowercase")]
 pub enum BootSeen {
     Pxe,
@@ -29,7 +29,7 @@ pub enum BootSeen {
 }
 
 /// What was read before planning.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Observed {
     /// Nodes that were looked at. A node that is absent was not asked about.
     pub power: BTreeMap<Addr, PowerSeen>,

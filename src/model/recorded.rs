@@ -22,7 +22,7 @@ pub struct Recorded {
 }
 
 /// One resource as state holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "kind", content = "is", rename_all = "lowercase")]
 pub enum Resource {
     Network(Network),
@@ -99,7 +99,7 @@ impl Resource {
 }
 
 /// An instance as it stands on a node, self-contained: destroying it needs nothing of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InstanceRecord {
     pub desired: Instance,
     pub flavor: Flavor,
@@ -127,7 +127,7 @@ pub struct InstanceRecord {
 
 /// What an instance was given by the node and the site it stands on. It is kept with the instance, not read from the node's
 /// own record: a run that stops after recording the node must not make the instance look as if it had followed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Ground {
     pub firmware: Firmware,
     pub root_device: RootDevice,
@@ -176,7 +176,7 @@ impl Ground {
 }
 
 /// What deployments of this instance have left, or may have left, on the disk of its node before the present one has written.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Traces {
     /// Partition tables they wrote or set out to write: these may be overwritten.
     pub tables: Vec<TableId>,
@@ -211,7 +211,7 @@ impl InstanceRecord {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WrittenDisk {
     pub serial: String,
     pub size: u64,
@@ -219,14 +219,14 @@ pub struct WrittenDisk {
 }
 
 /// What an instance said of itself when it came up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Phoned {
     pub hostname: String,
     pub address: String,
     pub root: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "phase", content = "why", rename_all = "snake_case")]
 pub enum InstancePhase {
     /// The node is claimed; the deployment has not come to its end.

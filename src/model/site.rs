@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Addr;
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Site {
     pub network: Addr,
     /// The address nodes reach the site's services at, in `network`.
@@ -22,7 +22,7 @@ pub struct Site {
 }
 
 /// Who answers DHCP on the site's network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DhcpMode {
     /// dnsmasq, supervised by bmctl.
@@ -32,7 +32,7 @@ pub enum DhcpMode {
 }
 
 /// What a BIOS machine with a vendor's PXE loads first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BiosLoader {
     /// `undionly.kpxe`, then the script and everything large over HTTP.
@@ -42,7 +42,7 @@ pub enum BiosLoader {
 }
 
 /// Budgets and waits of a site. All of them end up in the plan: apply reads no other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Limits {
     /// Images written at the same time.
     pub parallel_writes: u32,

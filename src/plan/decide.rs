@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256 as Hasher};
 use super::diff::{self, Effect, Need};
 use super::drift::{self, What};
 use super::make::Maker;
-use super::steps::{self, InPlace};
-use super::{Action, AttributeChange, Risk};
+use super::steps::InPlace;
+use super::{Action, AttributeChange, Risk, write};
 use crate::ids::{Addr, Kind};
 use crate::model::{
     Erase, ExistingData, ImageType, InstancePhase, InstanceRecord, OnDrift, PowerSeen, Resource,
@@ -315,7 +315,7 @@ pub(super) fn traces(before: Option<&InstanceRecord>, record: &InstanceRecord) -
         },
         // It may have begun to write: what it did not mean to keep may be gone.
         None => {
-            let kept = steps::keeps_ephemeral(before);
+            let kept = write::keeps_ephemeral(before);
             Traces {
                 ephemeral_gb: if kept { before.traces.ephemeral_gb } else { 0 },
                 ..before.traces.clone()
@@ -326,7 +326,7 @@ pub(super) fn traces(before: Option<&InstanceRecord>, record: &InstanceRecord) -
 
 /// What becomes of the disk of an instance that leaves its node.
 pub(super) fn fate(record: &InstanceRecord) -> &'static str {
-    match (steps::erasure(record), record.desired.erase) {
+    match (write::erasure(record), record.desired.erase) {
         (Some((Erase::Zero, _)), _) => "is zeroed, every byte",
         (Some((Erase::Metadata | Erase::None, _)), _) => "loses its partition tables",
         (None, Erase::None) => "is left as it is (erase = none)",

@@ -87,6 +87,8 @@ pub struct Forecast {
     pub guessed: Vec<String>,
     /// When each resource's change begins and ends, at the median.
     pub spans: BTreeMap<Addr, Span>,
+    /// And when each has ended at the latest, by the 95th percentile.
+    pub late_ms: BTreeMap<Addr, u64>,
     /// The steps whose times add up to the median's end.
     pub critical: Vec<StepId>,
 }
@@ -113,7 +115,13 @@ pub fn forecast(plan: &Plan, durations: &Durations) -> Forecast {
         span.begin_ms = span.begin_ms.min(times.begin_ms);
         span.end_ms = span.end_ms.max(times.end_ms);
     }
+    let mut late_ms: BTreeMap<Addr, u64> = BTreeMap::new();
+    for (step, times) in plan.steps.iter().zip(&slow.times) {
+        let end = late_ms.entry(step.subject.clone()).or_insert(0);
+        *end = (*end).max(times.end_ms);
+    }
     Forecast {
+        late_ms,
         p50_ms: median.end_ms(),
         p95_ms: slow.end_ms(),
         guessed: guessed.into_iter().map(str::to_owned).collect(),

@@ -6,7 +6,7 @@ use super::decide::{Decision, Work, fate, has_data, phase_reason, traces};
 use super::make::Maker;
 use super::step::Afterwards;
 use super::steps::{self, Context, Place};
-use super::{Action, Change, Risk, Step, StepId, diff};
+use super::{Action, Change, Risk, Step, StepId, diff, write};
 use crate::diag::Diagnostic;
 use crate::ids::Addr;
 use crate::model::{InstanceRecord, Node, Resource};
@@ -131,7 +131,7 @@ impl<'a> Maker<'a> {
         };
         self.released_by.insert(addr.clone(), last);
         self.vacated.insert(record.node.clone(), last);
-        if steps::erasure(record).is_none() {
+        if write::erasure(record).is_none() {
             self.left_by_this_plan
                 .insert(record.node.clone(), record.tables().collect());
         }
@@ -146,7 +146,7 @@ impl<'a> Maker<'a> {
         self.changes.push(Change {
             addr: addr.clone(),
             action: Action::Delete,
-            risk: match steps::erasure(record) {
+            risk: match write::erasure(record) {
                 Some(_) => Risk::DestroysData,
                 None => Risk::Reboots,
             },
@@ -212,7 +212,7 @@ impl<'a> Maker<'a> {
         }
         let ids = self.carry_out(addr, decision.work, place, &record);
         let mut reasons = decision.reasons;
-        if deploys && steps::keeps_ephemeral(&record) {
+        if deploys && write::keeps_ephemeral(&record) {
             reasons.push("the ephemeral partition is kept (preserve_ephemeral)".to_owned());
         }
         let mut all = Vec::new();

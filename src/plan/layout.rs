@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Firmware, Flavor};
 use crate::units::{GIB, MIB, TableId};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Label {
     Mbr,
     Gpt,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     Ephemeral,
@@ -35,7 +35,7 @@ impl Role {
 }
 
 /// Bytes from the start of the disk; both are multiples of one MiB.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Partition {
     pub role: Role,
     pub start: u64,
@@ -45,7 +45,7 @@ pub struct Partition {
     pub keep: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "layout", rename_all = "snake_case")]
 pub enum Layout {
     /// bmctl makes the table.

@@ -13,7 +13,7 @@ use crate::ids::Addr;
 use crate::model::{Fleet, ImageFacts, Nic, Observed, Recorded, rules};
 use crate::units::TableId;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Intent {
     Apply,

@@ -30,12 +30,14 @@ mod records;
 pub mod render;
 pub mod report;
 pub mod rollout;
+pub mod schema;
 pub mod select;
 pub mod specs;
 pub mod step;
 pub mod steps;
 pub mod surgery;
 pub mod view;
+mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,7 +54,7 @@ pub use select::{Pattern, Selection};
 pub use step::{Bmc, PlannedStep, Step, StepId};
 
 /// A finished plan. Its `id` is the SHA-256 of everything else in it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Plan {
     pub format: u32,
     pub id: String,
@@ -78,7 +80,7 @@ pub struct Plan {
 }
 
 /// What was asked for, and the resources that came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Confined {
     pub to: Selection,
     pub resources: BTreeSet<Addr>,
@@ -87,7 +89,7 @@ pub struct Confined {
 }
 
 /// The state a plan was made from, and the configuration's fingerprint.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MadeFrom {
     pub lineage: String,
     pub serial: u64,
@@ -95,7 +97,7 @@ pub struct MadeFrom {
 }
 
 /// How many of a kind of step may run at once at a site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Budget {
     pub writes: u32,
     pub boots: u32,
@@ -109,7 +111,9 @@ impl Budget {
     };
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     Create,
@@ -146,7 +150,9 @@ impl Action {
 }
 
 /// What a change costs, from nothing to everything (design rule 13).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
     InPlace,
@@ -177,7 +183,7 @@ impl Risk {
 }
 
 /// One resource that differs, why, and what it costs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Change {
     pub addr: Addr,
     pub action: Action,
@@ -196,7 +202,7 @@ pub struct Change {
     pub steps: Vec<StepId>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct AttributeChange {
     pub name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]

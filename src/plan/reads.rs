@@ -19,7 +19,7 @@ use crate::model::{Fleet, PowerSeen, Recorded, Resource};
 use crate::units::Sha256;
 
 /// Everything that was read about what the plan touches. A digest of nothing is `None`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reads {
     /// Looked at again by the first power-off of each node.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -11,7 +11,7 @@ use super::{PlannedStep, StepId};
 use crate::ids::Addr;
 
 /// So many, or so many of a hundred: rounded up, since a wave of nobody would never end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Share {
     Number(u32),
@@ -54,7 +54,7 @@ pub struct AtMostDown {
 }
 
 /// A rollout as a plan holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Rollout {
     pub name: String,
     /// Instances in their order; one that is in no wave is not held back.
@@ -66,7 +66,7 @@ pub struct Rollout {
 }
 
 /// Instances whose nodes share something, such as a rack.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Group {
     /// `label = value`, for what is told.
     pub name: String,

@@ -16,7 +16,19 @@ use crate::model::{
 use crate::units::{BmcEndpoint, Hostname, Iqn, Mac, Sha256, TableId};
 
 /// A step's place in its plan, from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct StepId(pub u32);
 
@@ -26,7 +38,7 @@ impl fmt::Display for StepId {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct PlannedStep {
     pub id: StepId,
     /// The resource whose change it belongs to.
@@ -44,7 +56,7 @@ pub struct PlannedStep {
 }
 
 /// Where a node's BMC is and who logs in. The password is in the store, sealed, under `node`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Bmc {
     pub node: Addr,
     pub endpoint: BmcEndpoint,
@@ -54,7 +66,7 @@ pub struct Bmc {
 }
 
 /// What is looked at before and after an act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// Nothing to look at before; the act itself tells.
@@ -80,7 +92,7 @@ pub enum Condition {
     PhonedHome,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BootDevice {
     Pxe,
@@ -88,7 +100,7 @@ pub enum BootDevice {
 }
 
 /// How a machine is powered off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "manner", rename_all = "lowercase")]
 pub enum Manner {
     /// At once: nothing on the machine is to be kept.
@@ -97,7 +109,7 @@ pub enum Manner {
     Soft { grace_s: u32 },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Persistence {
     Once,
@@ -105,7 +117,7 @@ pub enum Persistence {
 }
 
 /// What a node's boot files make it start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "boot", rename_all = "snake_case")]
 pub enum InstanceBoot {
     /// Kernel and initrd by the site, root on the disk.
@@ -121,7 +133,7 @@ pub enum InstanceBoot {
 }
 
 /// A site's part in a boot, as far as boot files need it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct BootTarget {
     pub site: Addr,
     pub server: Ipv4Addr,
@@ -135,7 +147,7 @@ pub struct BootTarget {
 }
 
 /// The disk, as far as it can be known before the ramdisk has reported.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct DiskTarget {
     pub root_device: RootDevice,
     /// Bytes; a range around `local_gb`, since makers count in powers of ten.
@@ -147,7 +159,7 @@ pub struct DiskTarget {
 }
 
 /// Login to logout: one resumable step, because a session does not outlive its process.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct WriteDisk {
     pub instance: Addr,
     pub node: Addr,
@@ -166,7 +178,7 @@ pub struct WriteDisk {
 }
 
 /// What the instance reads about itself from its config drive (NoCloud). Keys and user data come from the store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ConfigDrive {
     pub instance_id: String,
     pub hostname: Hostname,
@@ -179,9 +191,10 @@ pub struct ConfigDrive {
     pub interfaces: Vec<InterfaceConfig>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct InterfaceConfig {
     pub mac: Mac,
+    #[schemars(with = "String")]
     pub address: ipnet::Ipv4Net,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Ipv4Addr>,
@@ -189,7 +202,7 @@ pub struct InterfaceConfig {
     pub dns: Vec<Ipv4Addr>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Step {
     /// Put a declared resource into state; no machine is touched.
@@ -300,7 +313,7 @@ pub enum Step {
 }
 
 /// What becomes of an instance that has left a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Afterwards {
     /// Nothing: what state keeps for it is dropped.

@@ -216,6 +216,12 @@ impl Lease {
         !self.until.is_past() && !matches!(*self.hold.borrow(), Hold::Lost { .. })
     }
 
+    /// The same question, for whoever acts without the lease at hand.
+    pub fn asker(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        let (until, hold) = (self.until.clone(), self.hold.clone());
+        Arc::new(move || !until.is_past() && !matches!(*hold.borrow(), Hold::Lost { .. }))
+    }
+
     /// Changes when the term ends unrenewed, when it is renewed after all, and when another has the lease.
     pub fn watch(&self) -> watch::Receiver<Hold> {
         self.hold.clone()
@@ -326,7 +332,7 @@ impl Write {
         })
     }
 
-    async fn lease(&mut self) -> Result<LeaseRow, StoreError> {
+    pub(super) async fn lease(&mut self) -> Result<LeaseRow, StoreError> {
         let now_ms = self.tx.now_ms().await?;
         match self.tx.row(SELECT, values![APPLY]).await? {
             Some(row) => read_lease(row, now_ms),

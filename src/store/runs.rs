@@ -54,7 +54,12 @@ impl Store {
         if !known {
             write.add(Table::Plans, vec![values![plan, body]]).await?;
         }
-        let by = to_json("who runs", &run.by)?;
+        // Who took the lease said more of itself: the commit of the configuration.
+        let holder = match self.fence {
+            Some(_) => write.lease().await?.holder,
+            None => None,
+        };
+        let by = to_json("who runs", &holder.as_ref().unwrap_or(&run.by))?;
         let row = values![run.id, plan, run.at_ms, by, 0, Value::Null, Value::Null];
         write.add(Table::Runs, vec![row]).await?;
         write.head.run = Some(CurrentRun {

@@ -211,11 +211,17 @@ fn one(out: &mut String, plan: &Plan, change: &Change, forecast: &Forecast) {
     let titles: Vec<&str> = steps.map(|s| s.step.title()).collect();
     let _ = write!(out, "<p>{}", escape(&titles.join(" → ")));
     if let Some(span) = forecast.spans.get(&change.addr) {
+        let late = forecast
+            .late_ms
+            .get(&change.addr)
+            .copied()
+            .unwrap_or(span.end_ms);
         let _ = write!(
             out,
-            " ({} to {})",
+            " ({} to {}, at worst {})",
             human_time(span.begin_ms),
-            human_time(span.end_ms)
+            human_time(span.end_ms),
+            human_time(late)
         );
     }
     out.push_str("</p></details>\n");
