@@ -21,6 +21,7 @@ mod cli_fmt;
 mod cli_init;
 mod cli_language;
 mod cli_run;
+mod cli_state;
 mod corpus;
 mod docs;
 mod engine;

@@ -15,6 +15,7 @@ mod facts;
 mod fmt;
 mod graph;
 mod guards;
+mod history;
 mod image;
 mod init;
 mod key;
@@ -37,6 +38,8 @@ mod serve;
 mod show;
 mod sources;
 mod state;
+mod surgery;
+mod transfer;
 mod validate;
 mod verify;
 
@@ -115,8 +118,9 @@ enum Command {
     Fmt(fmt::Args),
     Runs(runs::Args),
     Why(runs::WhyArgs),
-    /// Look into the state
+    /// Look into the state, and mend it by hand
     State(state::Args),
+    Untaint(surgery::UntaintArgs),
     Lock(lock::Args),
     /// Look at and change the power of nodes
     Power(power::Args),
@@ -211,6 +215,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Runs(args) => runs::run(global, args, out).await,
         Command::Why(args) => runs::why(global, args, out).await,
         Command::State(args) => state::run(global, args, out).await,
+        Command::Untaint(args) => surgery::untaint(global, args, out).await,
         Command::Lock(args) => lock::run(global, args, out).await,
         Command::Power(args) => power::run(global, args, out).await,
         Command::Serve(args) => serve::run(global, args, out).await,

@@ -2,9 +2,10 @@
 
 use super::context::{self, ConfigArgs};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, lock};
+use super::{CommandResult, Exit, Failure, Global, history, surgery, transfer};
 use crate::ids::Addr;
-use crate::store::Verified;
+use crate::store::{Store, Verified};
+use crate::units::utc;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -41,6 +42,18 @@ enum Command {
         #[command(flatten)]
         config: ConfigArgs,
     },
+    /// Show what became of the records: when, by whom, and what they were before
+    History(history::Args),
+    /// Give a resource, or all of a module, another address in the state
+    Mv(surgery::MoveArgs),
+    /// Forget resources; what is on the machines stays
+    Rm(surgery::RemoveArgs),
+    /// Put back what the last change by hand has changed
+    Undo(surgery::UndoArgs),
+    /// Print all of the state as JSON, its secrets sealed
+    Pull(transfer::PullArgs),
+    /// Put what pull has printed into the place of the state
+    Push(transfer::PushArgs),
     /// Take a state that is older than one that was seen here, such as a copy that was brought back on purpose
     Accept {
         #[command(flatten)]
@@ -49,70 +62,82 @@ enum Command {
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    let config = match &args.command {
-        Command::List { config, .. }
-        | Command::Show { config, .. }
-        | Command::Runs { config }
-        | Command::Verify { config }
-        | Command::Accept { config } => config,
-    };
-    let configured = context::configure(global, config, out)?;
-    let (store, _) = context::open_store(
-        &configured.root,
-        &configured.loaded.settings.state,
-        &configured.key,
-        false,
-    )
-    .await?;
     match args.command {
+        Command::History(args) => history::run(global, args, out).await,
+        Command::Mv(args) => surgery::rename(global, args, out).await,
+        Command::Rm(args) => surgery::remove(global, args, out).await,
+        Command::Pull(args) => transfer::pull(global, args, out).await,
+        Command::Push(args) => transfer::push(global, args, out).await,
+        Command::Undo(args) => surgery::undo(global, args, out).await,
         Command::List {
+            config,
             prefix,
             json,
-            config: _,
-        } => {
-            let prefix = prefix.unwrap_or_default();
-            let recorded = store.recorded().await?;
-            let all: Vec<String> = recorded
-                .resources
-                .keys()
-                .map(ToString::to_string)
-                .filter(|a| a.starts_with(&prefix))
-                .collect();
-            if json {
-                out.line(&serde_json::to_string_pretty(&all)?);
-            } else {
-                all.iter().for_each(|addr| out.line(addr));
-            }
+        } => list(&open(global, &config, out).await?, prefix, json, out).await,
+        Command::Show { config, address } => {
+            show(&open(global, &config, out).await?, &address, out).await
         }
-        Command::Show { address, config: _ } => {
-            let recorded = store.recorded().await?;
-            let resource = recorded.resources.get(&address).ok_or_else(|| {
-                Failure::new(
-                    Exit::Error,
-                    format!("{address} is not in the state; `bmctl state list` shows what is"),
-                )
-            })?;
-            out.line(&serde_json::to_string_pretty(resource)?);
-        }
-        Command::Runs { config: _ } => {
-            for run in store.runs().await? {
-                let outcome = run.outcome.as_deref().unwrap_or("did not end");
-                let by = run.by.map(|by| format!("  by {by}")).unwrap_or_default();
-                let started = lock::utc(run.started_ms);
-                out.line(&format!("{}  {started}  {outcome}{by}", run.id));
-            }
-        }
-        Command::Verify { config: _ } => {
-            let Verified { rows, records } = store.verify().await?;
-            out.line(&format!(
-                "Whole: {rows} rows and {records} records of the journal in the {}.",
-                store.place()
-            ));
-        }
-        Command::Accept { config: _ } => {
-            let serial = store.accept().await?;
+        Command::Runs { config } => runs(&open(global, &config, out).await?, out).await,
+        Command::Verify { config } => verify(&open(global, &config, out).await?, out).await,
+        Command::Accept { config } => {
+            let serial = open(global, &config, out).await?.accept().await?;
             out.line(&format!("Taken: the state with serial {serial}."));
+            Ok(Exit::Done)
         }
     }
+}
+
+async fn open(global: &Global, config: &ConfigArgs, out: &Out) -> Result<Store, Failure> {
+    let configured = context::configure(global, config, out)?;
+    let backend = &configured.loaded.settings.state;
+    let (store, _) = context::open_store(&configured.root, backend, &configured.key, false).await?;
+    Ok(store)
+}
+
+async fn list(store: &Store, prefix: Option<String>, json: bool, out: &Out) -> CommandResult {
+    let prefix = prefix.unwrap_or_default();
+    let recorded = store.recorded().await?;
+    let addresses = recorded.resources.keys().map(ToString::to_string);
+    let all: Vec<String> = addresses.filter(|a| a.starts_with(&prefix)).collect();
+    if json {
+        out.line(&serde_json::to_string_pretty(&all)?);
+    } else {
+        all.iter().for_each(|addr| out.line(addr));
+    }
+    Ok(Exit::Done)
+}
+
+async fn show(store: &Store, address: &Addr, out: &Out) -> CommandResult {
+    let recorded = store.recorded().await?;
+    let resource = recorded.resources.get(address).ok_or_else(|| {
+        Failure::new(
+            Exit::Error,
+            format!("{address} is not in the state; `bmctl state list` shows what is"),
+        )
+    })?;
+    out.line(&serde_json::to_string_pretty(resource)?);
+    Ok(Exit::Done)
+}
+
+async fn runs(store: &Store, out: &Out) -> CommandResult {
+    for run in store.runs().await? {
+        let outcome = run.outcome.as_deref().unwrap_or("did not end");
+        let by = run.by.map(|by| format!("  by {by}")).unwrap_or_default();
+        let started = utc(run.started_ms);
+        out.line(&format!("{}  {started}  {outcome}{by}", run.id));
+    }
+    Ok(Exit::Done)
+}
+
+async fn verify(store: &Store, out: &Out) -> CommandResult {
+    let Verified {
+        rows,
+        records,
+        changes,
+    } = store.verify().await?;
+    out.line(&format!(
+        "Whole: {rows} rows, {records} records of the journal and {changes} changes of the history in the {}.",
+        store.place()
+    ));
     Ok(Exit::Done)
 }

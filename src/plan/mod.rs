@@ -35,6 +35,7 @@ pub mod select;
 pub mod specs;
 pub mod step;
 pub mod steps;
+pub mod surgery;
 pub mod view;
 pub mod windows;
 mod write;

@@ -111,7 +111,7 @@ fn follow(fleet: &Fleet, from: &Addr, diagnostics: &mut Diagnostics) -> Option<(
 }
 
 /// The new address, when the statement is about this one.
-fn moved(from: &Subject, to: &Subject, addr: &Addr) -> Option<Addr> {
+pub(super) fn moved(from: &Subject, to: &Subject, addr: &Addr) -> Option<Addr> {
     match (from, to) {
         (Subject::Resource(from), Subject::Resource(to)) => {
             let same =

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::handle::{Store, Write, cells};
+use super::history::Did;
 use super::sums::Table;
 use super::value::values;
 use super::{StoreError, parse};
@@ -58,8 +59,10 @@ impl Write {
             return Ok(());
         };
         let [_, holder] = cells(row)?;
-        if holder.text()? == instance.to_string() {
+        let holder = holder.text()?;
+        if holder == instance.to_string() {
             self.remove(Table::Claims, vec![values![node]]).await?;
+            self.remember_change(node.clone(), Did::Released, Some(holder));
         }
         Ok(())
     }

@@ -94,6 +94,14 @@ pub enum StoreError {
         "the secret `{0}` cannot be opened: the sealing key is not the one it was sealed with; set BMCTL_KEY or bring back the key file"
     )]
     WrongKey(String),
+    #[error(
+        "there is nothing to undo: no command has changed the state by hand since; `bmctl state history` shows what was done"
+    )]
+    NothingToUndo,
+    #[error("nothing was pushed: {why}")]
+    NotPushed { why: String },
+    #[error("nothing was undone: {why}")]
+    NotUndone { why: String },
     #[error("random numbers of the operating system: {0}")]
     Random(String),
 }

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use super::database::{Database, Tx};
 use super::head::Head;
 use super::high_water::HighWater;
+use super::history::Change;
 use super::lease::Fence;
 use super::patience::Patience;
 use super::postgres::Postgres;
@@ -43,6 +44,8 @@ pub(super) struct Write {
     pub tx: Tx,
     pub head: Head,
     found: Head,
+    /// What has changed and is not in the history yet.
+    pub(super) changes: Vec<Change>,
 }
 
 impl Store {
@@ -94,7 +97,12 @@ impl Store {
         let mut tx = self.db.write().await?;
         let head = Head::read(&mut tx).await?;
         let found = head.clone();
-        let mut write = Write { tx, head, found };
+        let mut write = Write {
+            tx,
+            head,
+            found,
+            changes: Vec::new(),
+        };
         if let Some(fence) = self.fence {
             write.check(fence).await?;
         }
@@ -148,6 +156,14 @@ impl Write {
         keys: Vec<Vec<Value>>,
     ) -> Result<usize, StoreError> {
         rows::remove(&mut self.tx, &mut self.head, table, keys).await
+    }
+
+    pub async fn take(
+        &mut self,
+        table: Table,
+        keys: Vec<Vec<Value>>,
+    ) -> Result<Vec<Vec<Value>>, StoreError> {
+        rows::take(&mut self.tx, &mut self.head, table, keys).await
     }
 
     pub async fn take_all(&mut self, table: Table) -> Result<Vec<Vec<Value>>, StoreError> {

@@ -21,6 +21,8 @@ pub struct Head {
     /// What the sums of each table's rows add up to; a table without rows may be missing.
     pub digests: BTreeMap<Table, Sum>,
     pub journal: Chain,
+    #[serde(default)]
+    pub history: Chain,
     /// The last run that was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<CurrentRun>,
@@ -60,6 +62,7 @@ impl Head {
             serial,
             digests: BTreeMap::new(),
             journal: Chain::default(),
+            history: Chain::default(),
             run: None,
             tokens: BTreeMap::new(),
             moved_to: None,

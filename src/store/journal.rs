@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::handle::{Read, Store, Write, cells};
 use super::head::Chain;
+use super::history::Deed;
 use super::sums::{Sum, Table};
 use super::value::{Row, Value, values};
 use super::{StateChange, StoreError, from_json, parse, rows, runs};
@@ -34,6 +35,19 @@ pub enum Note<'a> {
         outcome: String,
         at_ms: i64,
     },
+}
+
+impl Note<'_> {
+    fn at_ms(&self) -> i64 {
+        match self {
+            Note::Started { step: _, at_ms } => *at_ms,
+            Note::Finished {
+                step: _,
+                outcome: _,
+                at_ms,
+            } => *at_ms,
+        }
+    }
 }
 
 /// A step that was started and whose end nobody noted: its outcome is unknown (design rule 7).
@@ -127,7 +141,9 @@ impl Store {
             Some(_) | None => current.last_batch = expected,
         }
         write.note(run, notes).await?;
-        write.change(self, changes).await?;
+        let at_ms = notes.last().map_or(0, Note::at_ms);
+        let deed = Deed::of_run(run, at_ms);
+        write.change(self, changes, deed).await?;
         write.commit().await?;
         self.bell.notify_waiters();
         Ok(())
@@ -157,7 +173,8 @@ impl Store {
                 at_ms: now_ms,
             };
             write.record(&[record]).await?;
-            write.change(self, changes).await?;
+            let deed = Deed::of_run(&entry.run, now_ms);
+            write.change(self, changes, deed).await?;
             write.commit().await
         })
         .await

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::handle::{Store, Write, cells};
+use super::history::Did;
 use super::resources::read_resource;
 use super::sums::Table;
 use super::value::{Value, values};
@@ -24,10 +25,16 @@ impl Write {
             let mut after = before.clone();
             after.rename(moves);
             let to = moves.get(&known).unwrap_or(&known);
-            if after != before || *to != known {
-                old.push(values![&known]);
-                new.push(values![to, to_json("a resource", &after)?]);
+            if after == before && *to == known {
+                continue;
             }
+            old.push(values![&known]);
+            new.push(values![to, to_json("a resource", &after)?]);
+            let did = match *to == known {
+                true => Did::Changed,
+                false => Did::Moved(to.clone()),
+            };
+            self.remember_change(known, did, Some(to_json("a resource", &before)?));
         }
         // All old rows go before the first new one comes: addresses may change places.
         self.remove(Table::Resources, old).await?;
@@ -152,7 +159,8 @@ mod tests {
         let moves = moves.map(|(from, to)| (addr(from), addr(to)));
         let mut write = store.write().await.unwrap();
         let change = StateChange::Move(moves.into_iter().collect());
-        write.change(&store, &[change]).await.unwrap();
+        let deed = crate::store::history::Deed::of_run("r-1", 1);
+        write.change(&store, &[change], deed).await.unwrap();
         write.commit().await.unwrap();
 
         assert_eq!(store.boot_entries(&addr("site.old")).await.unwrap(), []);

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::handle::{Store, Write, cells};
+use super::handle::{Read, Store, Write, cells};
+use super::history::{Deed, Did};
 use super::sums::Table;
 use super::value::values;
 use super::{StateChange, StoreError, from_json, parse, to_json};
@@ -15,28 +16,34 @@ impl Store {
         self.patiently(|| async {
             let mut read = self.read().await?;
             self.remember(&read.head)?;
-            let mut recorded = Recorded {
-                lineage: read.head.lineage.clone(),
-                serial: read.head.serial,
-                ..Recorded::default()
-            };
-            for row in read.all(Table::Resources).await? {
-                let [addr, body] = cells(row)?;
-                let (addr, resource) = read_resource(&addr.text()?, &body.text()?)?;
-                recorded.resources.insert(addr, resource);
-            }
-            for row in read.all(Table::LeftBehind).await? {
-                let [node, table] = cells(row)?;
-                let what = "a partition table left behind";
-                recorded
-                    .left_behind
-                    .entry(parse(what, &node.text()?)?)
-                    .or_default()
-                    .insert(parse(what, &table.text()?)?);
-            }
-            Ok(recorded)
+            read.recorded().await
         })
         .await
+    }
+}
+
+impl Read {
+    pub(super) async fn recorded(&mut self) -> Result<Recorded, StoreError> {
+        let mut recorded = Recorded {
+            lineage: self.head.lineage.clone(),
+            serial: self.head.serial,
+            ..Recorded::default()
+        };
+        for row in self.all(Table::Resources).await? {
+            let [addr, body] = cells(row)?;
+            let (addr, resource) = read_resource(&addr.text()?, &body.text()?)?;
+            recorded.resources.insert(addr, resource);
+        }
+        for row in self.all(Table::LeftBehind).await? {
+            let [node, table] = cells(row)?;
+            let what = "a partition table left behind";
+            recorded
+                .left_behind
+                .entry(parse(what, &node.text()?)?)
+                .or_default()
+                .insert(parse(what, &table.text()?)?);
+        }
+        Ok(recorded)
     }
 }
 
@@ -45,6 +52,7 @@ impl Write {
         &mut self,
         store: &Store,
         changes: &[StateChange],
+        deed: Deed<'_>,
     ) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
@@ -77,22 +85,34 @@ impl Write {
         }
         self.put_resources(bodies).await?;
         self.head.serial += 1;
-        Ok(())
+        self.put_history(deed).await
     }
 
-    async fn put_resources(
+    pub(super) async fn put_resources(
         &mut self,
         bodies: BTreeMap<&Addr, Option<String>>,
     ) -> Result<(), StoreError> {
-        let (mut gone, mut rows) = (Vec::new(), Vec::new());
-        for (addr, body) in bodies {
-            match body {
-                Some(body) => rows.push(values![addr, body]),
-                None => gone.push(values![addr]),
-            }
+        let keys = bodies.keys().map(|addr| values![*addr]).collect();
+        let mut known: BTreeMap<String, String> = BTreeMap::new();
+        for row in self.take(Table::Resources, keys).await? {
+            let [addr, body] = cells(row)?;
+            known.insert(addr.text()?, body.text()?);
         }
-        self.remove(Table::Resources, gone).await?;
-        self.put(Table::Resources, rows).await
+        let mut rows = Vec::new();
+        for (addr, body) in bodies {
+            let before = known.remove(&addr.to_string());
+            let did = match (&before, &body) {
+                (None, None) => None,
+                (None, Some(_)) => Some(Did::Created),
+                (Some(_), None) => Some(Did::Removed),
+                (Some(before), Some(body)) => (before != body).then_some(Did::Changed),
+            };
+            if let Some(did) = did {
+                self.remember_change(addr.clone(), did, before);
+            }
+            rows.extend(body.map(|body| values![addr, body]));
+        }
+        self.add(Table::Resources, rows).await
     }
 }
 

@@ -143,6 +143,33 @@ pub async fn remove(
     Ok(count)
 }
 
+/// Removes rows and gives them back, verified; those that were not there are left out.
+pub async fn take(
+    tx: &mut Tx,
+    head: &mut Head,
+    table: Table,
+    keys: Vec<Vec<Value>>,
+) -> Result<Vec<Vec<Value>>, StoreError> {
+    let mut out = Vec::new();
+    for (same, lasts) in grouped(keys) {
+        for chunk in chunks(lasts) {
+            let sql = format!(
+                "DELETE FROM {} WHERE {} RETURNING {}, sum",
+                table.name(),
+                matching(table.keys(), chunk.len()),
+                table.columns().join(", ")
+            );
+            let args = same.iter().cloned().chain(chunk).collect();
+            for row in tx.rows(Sql::Built(sql), args).await? {
+                let (cells, sum) = checked(table, row)?;
+                head.digest(table).remove(sum);
+                out.push(cells);
+            }
+        }
+    }
+    Ok(out)
+}
+
 /// Removes every row and gives them back, verified.
 pub async fn take_all(
     tx: &mut Tx,

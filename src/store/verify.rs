@@ -11,10 +11,12 @@ use super::value::values;
 pub struct Verified {
     pub rows: u64,
     pub records: u64,
+    /// Of the history.
+    pub changes: u64,
 }
 
 impl Store {
-    /// Every row and every record of the journal against its checksum, every table against its digest, and the pages and
+    /// Every row, every record of the journal and every row of the history against its checksum, every table against its digest, and the pages and
     /// indices of an SQLite file.
     pub async fn verify(&self) -> Result<Verified, StoreError> {
         let mut read = self.read().await?;
@@ -24,6 +26,7 @@ impl Store {
             verified.rows += u64::try_from(count).unwrap_or(u64::MAX);
         }
         verified.records = read.verify_journal().await?;
+        verified.changes = read.verify_history().await?;
         match &mut read.tx {
             Tx::Sqlite(_) => self.verify_pages(&mut read.tx).await?,
             Tx::Postgres(_) => {}

@@ -313,6 +313,15 @@ async fn a_row_that_was_changed_lost_or_put_back_is_found(place: Place) {
             "the head of the state",
         ),
         ("DELETE FROM head", "the head of the state"),
+        (
+            "UPDATE history SET addr = 'flavor.g' WHERE seq = 3",
+            "history row 3",
+        ),
+        ("DELETE FROM history WHERE seq = 4", "history row 5"),
+        (
+            "DELETE FROM history WHERE seq = (SELECT max(seq) FROM history)",
+            "the history",
+        ),
     ] {
         let found = found_after(like(&place), statement).await;
         assert!(found.contains(expected), "{statement}: {found}");

@@ -83,7 +83,7 @@ fn a_state_of_a_later_form_is_left_alone() {
                 refused,
                 Err(StoreError::NewerForm {
                     found: 99,
-                    known: 11,
+                    known: 12,
                     ..
                 })
             ),

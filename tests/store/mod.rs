@@ -1,7 +1,9 @@
 //! The store's promises, each kept by both databases: every test here runs on SQLite and on PostgreSQL.
 
 mod damage;
+mod export;
 mod forms;
+mod history;
 mod keeps;
 mod lease;
 mod outage;

@@ -1,0 +1,262 @@
+//! The state mended by hand, by the real program: what each command says, what it refuses, and that it can be undone.
+
+use std::process::Stdio;
+
+use bmctl::model::{InstancePhase, Recorded, Resource};
+use bmctl::secret::Key32;
+use bmctl::store::{Actor, Sealer, StateChange, Store, Surgery, TERM};
+
+use crate::fleet::addr;
+use crate::kill::Place;
+use crate::store::run;
+
+/// Three systems on five simulated machines.
+fn applied() -> Place {
+    let place = Place::new();
+    place.want(0);
+    place.expect(&["apply", "--sim", "seed=1"]);
+    place
+}
+
+/// What it says on both streams, and how it ends.
+fn tell(place: &Place, args: &[&str]) -> (i32, String) {
+    let ended = place
+        .command(args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+    (ended.status.code().unwrap(), said)
+}
+
+#[track_caller]
+fn says(place: &Place, args: &[&str], code: i32, parts: &[&str]) -> String {
+    let (found, said) = tell(place, args);
+    assert_eq!(found, code, "{args:?}: {said}");
+    for part in parts {
+        assert!(said.contains(part), "{args:?}: `{part}` is not in:\n{said}");
+    }
+    said
+}
+
+async fn open(place: &Place) -> Store {
+    let sealer = Sealer::new(Key32::new([0; 32]));
+    Store::open(&place.path(".bmctl/sim"), sealer)
+        .await
+        .unwrap()
+}
+
+fn recorded(place: &Place) -> Recorded {
+    let mut out = None;
+    run(async { out = Some(open(place).await.recorded().await.unwrap()) });
+    out.unwrap()
+}
+
+const PLAN: [&str; 4] = ["plan", "--detailed-exitcode", "--sim", "seed=1"];
+
+#[test]
+fn a_resource_is_renamed_and_that_is_undone() {
+    let place = applied();
+    let before = recorded(&place).resources;
+    let renamed = ["state", "mv", "instance.i[0]", "instance.j[0]", "--sim"];
+    says(&place, &renamed, 0, &["instance.i[0] is instance.j[0]"]);
+    says(
+        &place,
+        &renamed,
+        1,
+        &["nothing that state records would move"],
+    );
+    let taken = ["state", "mv", "instance.i[1]", "instance.i[2]", "--sim"];
+    says(&place, &taken, 1, &["that address is taken"]);
+    let other = ["state", "mv", "instance.i[1]", "node.x", "--sim"];
+    says(
+        &place,
+        &other,
+        1,
+        &["instance.i[1] is of kind instance and node.x of kind node"],
+    );
+    let none = ["state", "mv", "i", "node.x", "--sim"];
+    says(&place, &none, 64, &["expected an address such as"]);
+    assert_ne!(recorded(&place).resources, before);
+    let history = ["state", "history", "instance.j[0]", "--sim"];
+    says(
+        &place,
+        &history,
+        0,
+        &["instance.i[0] moved to instance.j[0]  (state mv by process"],
+    );
+    says(
+        &place,
+        &["state", "undo", "--sim"],
+        0,
+        &["undone:", "moved to instance.j[0]"],
+    );
+    assert_eq!(recorded(&place).resources, before);
+    says(&place, &PLAN, 0, &[]);
+
+    // Everything in the root module into another is not a renaming of a module; one name for all of a count is.
+    says(
+        &place,
+        &["state", "mv", "instance.i", "instance.k", "--sim"],
+        0,
+        &[
+            "instance.i[0] is instance.k[0]",
+            "instance.i[2] is instance.k[2]",
+        ],
+    );
+    says(
+        &place,
+        &["state", "undo", "--sim", "--json"],
+        0,
+        &["\"moved_to\": \"instance.k[1]\""],
+    );
+    assert_eq!(recorded(&place).resources, before);
+}
+
+#[test]
+fn what_is_forgotten_stays_on_its_machine_and_is_brought_back() {
+    let place = applied();
+    let before = recorded(&place).resources;
+    let node = ["state", "rm", "node.n[0]", "--sim"];
+    says(
+        &place,
+        &node,
+        1,
+        &["node.n[0] carries instance.i[0]; forget both"],
+    );
+    says(
+        &place,
+        &["state", "rm", "node.x", "--sim"],
+        1,
+        &["node.x is not in the state"],
+    );
+    assert_eq!(recorded(&place).resources, before);
+    let both = ["state", "rm", "node.n[0]", "instance.i[0]", "--sim"];
+    says(
+        &place,
+        &both,
+        0,
+        &["node.n[0] is forgotten", "its system stays on disk"],
+    );
+    assert_eq!(recorded(&place).resources.len(), before.len() - 2);
+    says(&place, &PLAN, 2, &[]);
+    says(
+        &place,
+        &["state", "undo", "--sim"],
+        0,
+        &["node.n[0] removed"],
+    );
+    assert_eq!(recorded(&place).resources, before);
+    says(&place, &PLAN, 0, &[]);
+}
+
+#[test]
+fn an_instance_is_called_well_when_it_has_a_system() {
+    let place = applied();
+    let web = addr("instance.i[0]");
+    let untaint = ["untaint", "instance.i[0]", "--sim"];
+    says(&place, &untaint, 1, &["does not need attention"]);
+    says(
+        &place,
+        &["untaint", "node.n[0]", "--sim"],
+        1,
+        &["only an instance needs attention"],
+    );
+    let before = recorded(&place);
+    let Resource::Instance(record) = before.resources[&web].clone() else {
+        panic!("{web} is an instance");
+    };
+    let ill = |written: bool| {
+        let mut record = record.clone();
+        record.phase = InstancePhase::NeedsAttention("its key is still good".to_owned());
+        record.disk = record.disk.filter(|_| written);
+        let change = StateChange::Put(web.clone(), Box::new(Resource::Instance(record)));
+        run(async {
+            let store = open(&place).await;
+            let here = Actor::here();
+            store
+                .operate(Surgery::Untaint, &here, 1, &[change])
+                .await
+                .unwrap();
+        });
+    };
+    ill(false);
+    says(
+        &place,
+        &untaint,
+        1,
+        &["its key is still good", "no system to call well"],
+    );
+    ill(true);
+    says(
+        &place,
+        &untaint,
+        0,
+        &["instance.i[0] is recorded as running"],
+    );
+    assert_eq!(recorded(&place).resources, before.resources);
+    says(&place, &PLAN, 0, &[]);
+}
+
+#[test]
+fn nothing_is_mended_while_an_apply_goes_on() {
+    let place = applied();
+    let before = recorded(&place);
+    run(async {
+        let store = open(&place).await;
+        let lease = store.acquire(&Actor::here(), TERM).await.unwrap();
+        for args in [
+            &["state", "mv", "instance.i[0]", "instance.j", "--sim"][..],
+            &["state", "rm", "instance.i[0]", "--sim"],
+            &["state", "undo", "--sim"],
+            &["untaint", "instance.i[0]", "--sim"],
+        ] {
+            says(&place, args, 4, &["another apply holds the state"]);
+        }
+        lease.release().await.unwrap();
+    });
+    assert_eq!(recorded(&place), before);
+}
+
+#[test]
+fn a_state_is_pulled_and_pushed_and_the_old_one_is_kept() {
+    let place = applied();
+    let first = says(&place, &["state", "pull", "--sim"], 0, &["\"format\": 1"]);
+    let file = place.path("pulled.json");
+    std::fs::write(&file, &first).unwrap();
+    let file = file.to_str().unwrap();
+    let rename = ["state", "mv", "instance.i[0]", "instance.j[0]", "--sim"];
+    says(&place, &rename, 0, &[]);
+    let push = ["state", "push", file, "--sim"];
+    says(&place, &push, 1, &["older than the state"]);
+    let force = ["state", "push", file, "--force", "--sim"];
+    let second = says(&place, &["state", "pull", "--sim"], 0, &["instance.j[0]"]);
+    says(
+        &place,
+        &force,
+        0,
+        &["what was there before is in", "backup-"],
+    );
+    says(&place, &PLAN, 0, &[]);
+    let backups = std::fs::read_dir(place.path(".bmctl/sim")).unwrap();
+    let backup = backups
+        .map(|f| f.unwrap().path())
+        .find(|p| p.extension().is_some_and(|e| e == "json"))
+        .unwrap();
+    assert_eq!(std::fs::read_to_string(&backup).unwrap(), second);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&backup.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    says(&place, &["state", "undo", "--sim"], 1, &["push the backup"]);
+    std::fs::write(
+        file,
+        first.replace("\"memory_mb\": 512", "\"memory_mb\": 513"),
+    )
+    .unwrap();
+    says(
+        &place,
+        &force,
+        1,
+        &["its checksum is", "was changed or cut"],
+    );
+}
