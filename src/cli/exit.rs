@@ -27,7 +27,7 @@ pub enum Exit {
     Interrupted,
 }
 
-pub const HELP: &str = "Exit codes: 0 done or nothing to do; 1 error; 2 changes (--detailed-exitcode, fmt --check); 3 apply ended with failures;
+pub const HELP: &str = "Exit codes: 0 done or nothing to do; 1 error; 2 changes (--detailed-exitcode, fmt --check); 3 apply ended with failures, or left work for a window;
 4 another apply holds the state; 5 the plan is stale; 6 not confirmed; 7 refused by a guard or policy; 64 wrong usage; 130 interrupted.
 
 Environment: BMCTL_KEY the sealing key; BMCTL_VAR_name a variable; BMCTL_LOG=debug what happens inside; NO_COLOR.";

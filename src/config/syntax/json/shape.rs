@@ -32,7 +32,6 @@ pub fn property(around: &[&str], name: &str) -> Property {
         (["check"], "assert") => block(0),
         (["check"], "data") => block(2),
         (["policy" | "rollout"], "at_most_down") => block(0),
-        (["rollout"], "gate") => block(1),
         (["removed"], "lifecycle") => block(0),
         (["moved"] | ["removed"] | ["import"], "from" | "to") => Property::Expression,
         (["network"], "dhcp") => block(0),
