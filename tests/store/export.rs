@@ -64,7 +64,8 @@ async fn what_was_pulled_is_pushed_elsewhere(place: Place) {
     let text = export.to_text().unwrap();
     assert!(!text.contains("hunter2"));
     assert_eq!(Export::from_text(&text).unwrap(), export);
-    let elsewhere = same_kind(&place).open().await;
+    let other = same_kind(&place);
+    let elsewhere = other.open().await;
     assert_eq!(push(&elsewhere, &export, Force::No).await.unwrap(), 2);
     let (before, after) = (
         store.recorded().await.unwrap(),
@@ -212,7 +213,8 @@ fn the_schema_says_what_is_in_it() {
     assert_eq!(wrong, Vec::<String>::new());
     let mut pulled = None;
     run(async {
-        let store = filled(&Place::sqlite()).await;
+        let place = Place::sqlite();
+        let store = filled(&place).await;
         pulled = Some(store.pull().await.unwrap().to_text().unwrap());
     });
     let pulled: serde_json::Value = serde_json::from_str(&pulled.unwrap()).unwrap();
