@@ -834,3 +834,36 @@ fn reports_are_written_beside_the_plan() {
         .expect(64);
     contains(&wrong.err, &["ends in .md or .html"]);
 }
+
+#[test]
+fn a_run_is_taken_back_as_far_as_it_can_be() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    run(&["apply"]).expect(0);
+    let changed = CONFIGURATION
+        .replace("root_gb   = 1", "root_gb   = 2")
+        .replace("instance \"db\" {", "instance \"extra\" {\n  flavor = flavor.small\n  image  = image.disk\n}\n\ninstance \"db\" {");
+    place.write("main.hcl", &changed);
+    run(&["apply"]).expect(0);
+    let runs: serde_json::Value =
+        serde_json::from_str(&place.run(&["runs", "--sim", "--json"]).expect(0).out).unwrap();
+    let second = runs[1]["run"].as_str().unwrap();
+    let planned = run(&["rollback", second, "--out", "back.json"]).expect(0);
+    contains(
+        &planned.out,
+        &[
+            "instance.extra on node.n[2] will be destroyed",
+            "2 to re-deploy",
+            "What has no inverse:",
+            "instance.web: disk ",
+            "was written over in step",
+            "The configuration still says",
+        ],
+    );
+    run(&["apply", "back.json"]).expect(0);
+    place.write("main.hcl", CONFIGURATION);
+    let rest = run(&["plan", "--detailed-exitcode"]).expect(0);
+    contains(&rest.out, &["No changes."]);
+    contains(&run(&["rollback", "r-none"]).expect(1).err, &["is no run"]);
+}

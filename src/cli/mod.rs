@@ -30,6 +30,7 @@ mod power;
 mod rack;
 mod ramdisk;
 mod report;
+mod rollback;
 mod run;
 mod runs;
 mod schema;
@@ -118,6 +119,7 @@ enum Command {
     Fmt(fmt::Args),
     Runs(runs::Args),
     Why(runs::WhyArgs),
+    Rollback(rollback::Args),
     /// Look into the state, and mend it by hand
     State(state::Args),
     Untaint(surgery::UntaintArgs),
@@ -213,6 +215,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Validate(args) => validate::run(global, args, out),
         Command::Fmt(args) => fmt::run(global, args, out),
         Command::Runs(args) => runs::run(global, args, out).await,
+        Command::Rollback(args) => rollback::run(global, args, out).await,
         Command::Why(args) => runs::why(global, args, out).await,
         Command::State(args) => state::run(global, args, out).await,
         Command::Untaint(args) => surgery::untaint(global, args, out).await,

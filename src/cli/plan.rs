@@ -159,7 +159,7 @@ fn report(plan: &Plan, forecast: &Forecast, path: &Path) -> Result<(), Failure> 
 }
 
 /// Whole or not at all, readable by its owner: it says which machines lose what.
-fn save(plan: &Plan, path: &Path, key: Option<&PrivateKey>) -> Result<(), Failure> {
+pub fn save(plan: &Plan, path: &Path, key: Option<&PrivateKey>) -> Result<(), Failure> {
     write_whole(path, &planfile::write(plan, key)?)
 }
 

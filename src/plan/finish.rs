@@ -84,6 +84,7 @@ impl<'a> Maker<'a> {
             id: String::new(),
             intent: self.input.intent,
             confined: self.confined(),
+            inverse_of: None,
             made_from: self.made_from(),
             reads: self.reads(&steps),
             images: self.digests_of_images(),

@@ -29,6 +29,7 @@ pub mod reads;
 mod records;
 pub mod render;
 pub mod report;
+pub mod rollback;
 pub mod rollout;
 pub mod schema;
 pub mod select;
@@ -63,6 +64,9 @@ pub struct Plan {
     /// What the plan was confined to, when it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confined: Option<Confined>,
+    /// The run that it undoes; such a plan belongs to no configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inverse_of: Option<String>,
     pub made_from: MadeFrom,
     /// What was read about whatever the plan touches; it has to be so still when the plan is carried out.
     pub reads: Reads,

@@ -105,6 +105,7 @@ impl Serialize for Unnamed<'_> {
             id: _,
             intent,
             confined,
+            inverse_of,
             made_from,
             reads,
             images,
@@ -118,6 +119,9 @@ impl Serialize for Unnamed<'_> {
         } = self.0;
         let about = (format, intent, confined, made_from, findings);
         let plain = (about, reads, images, changes, steps, budgets, warnings);
+        if let Some(run) = inverse_of {
+            return (run, plain, rollouts, windows).serialize(to);
+        }
         match (rollouts.as_slice(), windows.as_slice()) {
             ([], []) => plain.serialize(to),
             (_, []) => (plain, rollouts).serialize(to),
