@@ -867,3 +867,35 @@ fn a_run_is_taken_back_as_far_as_it_can_be() {
     contains(&rest.out, &["No changes."]);
     contains(&run(&["rollback", "r-none"]).expect(1).err, &["is no run"]);
 }
+
+#[test]
+fn a_running_system_is_taken_over_without_touching_its_machine() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    let taken = run(&["import", "instance.db", "node.n[2]"]).expect(0);
+    contains(
+        &taken.out,
+        &[
+            "instance.db on node.n[2] will be taken over as it is",
+            "1 to take over",
+            " 0 failed",
+        ],
+    );
+    for word in ["write disk", "power o"] {
+        assert!(!taken.out.contains(word), "{}", taken.out);
+    }
+    // It is not in the configuration, and state remembers where it stands.
+    let rest = run(&["plan"]).expect(0);
+    assert!(!rest.out.contains("instance.db"), "{}", rest.out);
+    contains(
+        &run(&["import", "instance.none", "node.n[0]"])
+            .expect(64)
+            .err,
+        &["is no declared instance"],
+    );
+    contains(
+        &run(&["import", "instance.web", "node.zz"]).expect(64).err,
+        &["is no declared node"],
+    );
+}

@@ -25,6 +25,11 @@ pub struct SelectArgs {
 }
 
 impl SelectArgs {
+    /// One target, and no other.
+    pub fn only(&mut self, target: Pattern) {
+        self.targets = vec![target];
+    }
+
     /// What is asked for, files read.
     pub fn selection(&self) -> Result<Selection, Failure> {
         let mut selection = Selection {
