@@ -260,3 +260,47 @@ fn a_state_is_pulled_and_pushed_and_the_old_one_is_kept() {
         &["its checksum is", "was changed or cut"],
     );
 }
+
+/// From a file to a server: the same resources there, nothing to do, and the old state refuses.
+#[test]
+fn a_state_moves_to_another_backend_and_the_old_one_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = crate::postgres::shared();
+    let workspace = crate::postgres::workspace();
+    let bmctl = |args: &[&str], code: i32| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bmctl"));
+        let ended = command
+            .args(args)
+            .current_dir(dir.path())
+            .env("BMCTL_KEY", "07".repeat(32))
+            .env("BMCTL_PG", server.url().expose())
+            .output()
+            .unwrap();
+        let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{args:?}: {said}");
+        said
+    };
+    let rest = "network \"pxe\" {\n  cidr = \"10.99.0.0/24\"\n}\n\nflavor \"small\" {\n  cpus      = 1\n  memory_mb = 512\n  root_gb   = 4\n}\n";
+    let write = |settings: &str| {
+        std::fs::write(dir.path().join("main.hcl"), format!("{settings}{rest}")).unwrap()
+    };
+    write("");
+    bmctl(&["apply", "--auto-approve"], 0);
+    let said = bmctl(&["init", "--migrate-state"], 64);
+    assert!(said.contains("--from DIR"), "{said}");
+    write(&format!(
+        "bmctl {{\n  state \"postgres\" {{\n    url       = env(\"BMCTL_PG\")\n    workspace = \"{workspace}\"\n  }}\n}}\n"
+    ));
+    let said = bmctl(&["init", "--migrate-state"], 0);
+    assert!(said.contains("2 resources moved from"), "{said}");
+    assert!(!said.contains(server.url().expose()), "{said}");
+    bmctl(&["plan", "--detailed-exitcode"], 0);
+    let said = bmctl(&["init", "--migrate-state"], 1);
+    assert!(said.contains("was moved to"), "{said}");
+    write("");
+    let said = bmctl(&["plan"], 1);
+    assert!(
+        said.contains("was moved to") && said.contains("nothing is read or written here"),
+        "{said}"
+    );
+}

@@ -18,7 +18,13 @@ use crate::secret::Key32;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    config: ConfigArgs,
+    pub config: ConfigArgs,
+    /// Move the state to the backend that the configuration names
+    #[arg(long)]
+    pub migrate_state: bool,
+    /// Where the state was: a folder, or env:NAME[/WORKSPACE] for the URL of a PostgreSQL server
+    #[arg(long, value_name = "WHERE", requires = "migrate_state")]
+    pub from: Option<String>,
     /// Lock what references name today, and the images as they are
     #[arg(long)]
     upgrade: bool,

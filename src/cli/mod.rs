@@ -23,6 +23,7 @@ mod keygen;
 mod lock;
 mod look;
 mod lsp;
+mod migrate;
 mod out;
 mod output;
 mod plan;
@@ -213,7 +214,12 @@ async fn run(cli: Cli, out: &Out) -> Exit {
         Command::Resume(args) => run::ask(global, args, Request::Resume, out).await,
         Command::Abort(args) => run::ask(global, args, Request::Abort, out).await,
         Command::Show(args) => show::run(global, args, out).await,
-        Command::Init(args) => init::run(global, &args, out),
+        Command::Init(args) => match init::run(global, &args, out) {
+            Ok(_) if args.migrate_state => {
+                migrate::run(global, &args.config, args.from.as_deref(), out).await
+            }
+            ended => ended,
+        },
         Command::Validate(args) => validate::run(global, args, out),
         Command::Fmt(args) => fmt::run(global, args, out),
         Command::Runs(args) => runs::run(global, args, out).await,

@@ -48,6 +48,10 @@ pub enum StoreError {
     )]
     StillHeld { holder: String },
     #[error(
+        "{place} was moved to {to}: nothing is read or written here any more; name the other one in the configuration"
+    )]
+    Moved { place: String, to: String },
+    #[error(
         "this apply has lost the state to another ({holder}); it was paused or cut off for longer than its lease lasts, and has written nothing since: look at what the other does, then apply again"
     )]
     Fenced { holder: String },

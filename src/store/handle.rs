@@ -90,12 +90,14 @@ impl Store {
     pub(super) async fn read(&self) -> Result<Read, StoreError> {
         let mut tx = self.db.read().await?;
         let head = Head::read(&mut tx).await?;
+        self.refuse_moved(&head)?;
         Ok(Read { tx, head })
     }
 
     pub(super) async fn write(&self) -> Result<Write, StoreError> {
         let mut tx = self.db.write().await?;
         let head = Head::read(&mut tx).await?;
+        self.refuse_moved(&head)?;
         let found = head.clone();
         let mut write = Write {
             tx,
@@ -107,6 +109,24 @@ impl Store {
             write.check(fence).await?;
         }
         Ok(write)
+    }
+
+    /// A state that has gone elsewhere must not be gone on with.
+    fn refuse_moved(&self, head: &Head) -> Result<(), StoreError> {
+        match &head.moved_to {
+            Some(to) => Err(StoreError::Moved {
+                place: self.place().to_owned(),
+                to: to.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// The last write of a state whose content is elsewhere from here on.
+    pub async fn mark_moved(&self, to: &str) -> Result<(), StoreError> {
+        let mut write = self.write().await?;
+        write.head.moved_to = Some(to.to_owned());
+        write.commit().await
     }
 
     /// Ends every connection; what is not committed is rolled back.

@@ -1,0 +1,106 @@
+//! `bmctl init --migrate-state`: the state goes to the backend that the configuration names.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::context::{self, ConfigArgs, Configured};
+use super::out::Out;
+use super::{CommandResult, Exit, Failure, Global, lock};
+use crate::apply::WallClock;
+use crate::config::StateBackend;
+use crate::drivers::Clock as _;
+use crate::secret::Secret;
+use crate::store::{Actor, Force, Sealer, Store};
+
+/// The workspace of a state in PostgreSQL when none is named.
+const WORKSPACE: &str = "default";
+
+/// Copies records, claims and sealed secrets, compares, and marks the old state as moved. The journal stays where it is: what was done
+/// there is told there.
+pub async fn run(
+    global: &Global,
+    config: &ConfigArgs,
+    from: Option<&str>,
+    out: &Out,
+) -> CommandResult {
+    let configured = context::configure(global, config, out)?;
+    let old = open_old(&configured, from).await?;
+    let backend = &configured.loaded.settings.state;
+    let (new, _) = context::open_store(&configured.root, backend, &configured.key, false).await?;
+    if old.place() == new.place() {
+        let text = "the state is where the configuration says already: nothing was done";
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    let alone = Duration::ZERO;
+    let old_lease = lock::acquire(&old, &configured.root, alone, out).await?;
+    let new_lease = lock::acquire(&new, &configured.root, alone, out).await?;
+    let (old, new) = (old.fenced(&old_lease), new.fenced(&new_lease));
+    if let Some(open) = old.unfinished().await?.first() {
+        let text = format!(
+            "{}: a step of run {} is in doubt ({}): apply once more with the old backend, then migrate",
+            old.place(),
+            open.run,
+            open.step.subject
+        );
+        return Err(Failure::new(Exit::Error, text));
+    }
+    let export = old.pull().await?;
+    let (by, now) = (Actor::here(), WallClock.now_ms());
+    let serial = new.push(&export, Force::No, &by, now).await?;
+    let arrived = new.pull().await?;
+    let is_whole = arrived.lineage == export.lineage
+        && arrived.resources == export.resources
+        && arrived.claims == export.claims;
+    if !is_whole {
+        let text = format!(
+            "{}: what arrived is not what was sent; the old state is untouched",
+            new.place()
+        );
+        return Err(Failure::new(Exit::Error, text));
+    }
+    new_lease.release().await?;
+    old.mark_moved(new.place()).await?;
+    out.line(&format!(
+        "{} resources moved from {} to {} (serial {serial}). The old state is kept, and refused from here on.",
+        export.resources.len(),
+        old.place(),
+        new.place()
+    ));
+    Ok(Exit::Done)
+}
+
+/// `DIR` of a state in SQLite, `env:NAME` or `env:NAME/WORKSPACE` of one in PostgreSQL. Left out, it is `.bmctl` for a
+/// configuration that names PostgreSQL.
+async fn open_old(configured: &Configured, from: Option<&str>) -> Result<Store, Failure> {
+    let sealer = Sealer::new(configured.key.clone());
+    let sqlite = match (from, &configured.loaded.settings.state) {
+        (Some(from), _) => match from.strip_prefix("env:") {
+            Some(named) => {
+                let (name, workspace) = named.split_once('/').unwrap_or((named, WORKSPACE));
+                let url = std::env::var(name).map_err(|_| {
+                    Failure::new(
+                        Exit::Usage,
+                        format!("--from env:{name}: there is no such variable"),
+                    )
+                })?;
+                return Ok(Store::connect(&Secret::new(url), workspace, sealer).await?);
+            }
+            None => from,
+        },
+        (None, StateBackend::Postgres { .. }) => ".bmctl",
+        (None, StateBackend::Sqlite { .. }) => {
+            let text = "--migrate-state: say where the state is: --from DIR, or --from env:NAME for the URL of a PostgreSQL server";
+            return Err(Failure::new(Exit::Usage, text));
+        }
+    };
+    let dir = configured.root.join(sqlite);
+    if !is_state(&dir) {
+        let text = format!("{}: there is no state.db to migrate from", dir.display());
+        return Err(Failure::new(Exit::Error, text));
+    }
+    Ok(Store::open(&dir, sealer).await?)
+}
+
+fn is_state(dir: &Path) -> bool {
+    dir.join("state.db").is_file()
+}
