@@ -279,6 +279,20 @@ fn a_simulated_failure_is_told_and_the_next_apply_brings_it_to_its_end() {
     contains(&resumed.out, &["2 to resume", " 0 failed"]);
 }
 
+/// A program that reads events can tell "nothing to do" from "it said nothing".
+#[test]
+fn a_plan_without_changes_is_a_stream_too() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    place.run(&[&["apply"][..], &sim].concat()).expect(0);
+    let again = place
+        .run(&[&["apply", "--json"][..], &sim].concat())
+        .expect(0);
+    let lines: Vec<&str> = again.out.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", again.out);
+    contains(lines[1], &["\"event\":\"planned\"", "\"changes\":0"]);
+}
+
 #[test]
 fn events_are_json_lines() {
     let place = Place::new();
@@ -633,6 +647,13 @@ fn a_part_of_the_fleet_is_planned_for() {
         &run(&["plan", "--target", "instance.wbe"]).expect(1).err,
         &["E0616"],
     );
+    run(&["plan", "--out", "all.json"]).expect(0);
+    contains(
+        &run(&["apply", "all.json", "--exclude", "instance.db"])
+            .expect(64)
+            .err,
+        &["a saved plan is carried out as it is"],
+    );
     run(&["apply", "--target", "instance.web"]).expect(0);
     let again = run(&[
         "apply",
@@ -861,6 +882,19 @@ fn a_run_is_taken_back_as_far_as_it_can_be() {
             "The configuration still says",
         ],
     );
+    let protected = changed.replace(
+        "instance \"extra\" {",
+        "instance \"extra\" {\n  lifecycle {\n    prevent_destroy = true\n  }",
+    );
+    place.write("main.hcl", &protected);
+    contains(
+        &run(&["rollback", second]).expect(7).err,
+        &[
+            "instance.extra: the inverse would destroy it",
+            "prevent_destroy",
+        ],
+    );
+    place.write("main.hcl", &changed);
     run(&["apply", "back.json"]).expect(0);
     place.write("main.hcl", CONFIGURATION);
     let rest = run(&["plan", "--detailed-exitcode"]).expect(0);

@@ -141,6 +141,10 @@ async fn with_configuration(
     intent: Intent,
     out: &Out,
 ) -> CommandResult {
+    if file.is_some() && args.plan.select.is_given() {
+        let text = "a saved plan is carried out as it is: --target, --exclude and --replace belong to `bmctl plan`";
+        return Err(Failure::new(Exit::Usage, text));
+    }
     let saved = file.as_deref().map(plan_command::load).transpose()?;
     let trusted = &configured.loaded.settings.trusted_keys;
     verify::signature(trusted, saved.as_ref().map(|(_, signer)| signer.as_ref()))?;
@@ -165,17 +169,7 @@ async fn under_lease(
     out: &Out,
 ) -> CommandResult {
     let from_file = saved.is_some();
-    let settling = apply::settle(&session.store, &session.drivers);
-    let settled = match &session.world {
-        None => settling.await?,
-        Some(world) => tokio::select! {
-            settled = settling => settled?,
-            () = world.pass_time() => Vec::new(),
-        },
-    };
-    for line in settled {
-        out.note(&format!("recovery: {line}"));
-    }
+    settle(session, out).await?;
     let plan = match saved {
         Some(mut plan) => {
             // Its id names it in journal and reports, and was checked with its seal.
@@ -198,6 +192,14 @@ async fn under_lease(
         ));
     }
     if plan.is_empty() {
+        // A program that reads events is told that there are none.
+        let reporter = reporter(&args, out)?;
+        events::of_plan(&plan).iter().for_each(|event| {
+            if args.json || args.json_into.is_some() {
+                reporter.event(event);
+            }
+        });
+        reporter.close();
         return Ok(Exit::Done);
     }
     guards::enforce(&plan, &args.plan.guards, Stage::Apply)?;
@@ -208,37 +210,13 @@ async fn under_lease(
     check_configuration(session, &plan, from_file)?;
     session.seal(&plan).await?;
     if !args.json && session.world.is_none() {
-        let expected = forecast(&plan, &session.store.durations().await?);
-        let now = session.drivers.clock.now_ms();
-        let at = |ms: u64| utc(now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
-        out.note(&format!(
-            "Expected end: {}, at worst {}.",
-            at(expected.p50_ms),
-            at(expected.p95_ms)
-        ));
+        tell_end(session, &plan, out).await?;
     }
-    let style = if args.json {
-        Style::Json
-    } else {
-        Style::choose()
-    };
-    let file = args
-        .json_into
-        .as_deref()
-        .map(JsonFile::create)
-        .transpose()?;
-    let reporter = Reporter::new(style, *out, file);
+    let reporter = reporter(&args, out)?;
     for event in events::of_plan(&plan) {
         reporter.event(&event);
     }
-    let services = match session.world {
-        Some(_) => Vec::new(),
-        None => start_services(session, &plan, &reporter).await?,
-    };
-    let ended = execute(session, &plan, &reporter, out).await;
-    for service in services {
-        service.stop().await;
-    }
+    let ended = with_services(session, &plan, &reporter, out).await;
     reporter.close();
     let (summary, interrupted) = ended?;
     tell(&summary, &plan, out, args.json);
@@ -251,6 +229,60 @@ async fn under_lease(
     } else {
         Exit::Done
     })
+}
+
+fn reporter(args: &Common, out: &Out) -> Result<Reporter, Failure> {
+    let style = match args.json {
+        true => Style::Json,
+        false => Style::choose(),
+    };
+    let file = args.json_into.as_deref().map(JsonFile::create);
+    Ok(Reporter::new(style, *out, file.transpose()?))
+}
+
+async fn with_services(
+    session: &Session,
+    plan: &Plan,
+    reporter: &Reporter,
+    out: &Out,
+) -> Result<(Summary, bool), Failure> {
+    let services = match session.world {
+        Some(_) => Vec::new(),
+        None => start_services(session, plan, reporter).await?,
+    };
+    let ended = execute(session, plan, reporter, out).await;
+    for service in services {
+        service.stop().await;
+    }
+    ended
+}
+
+async fn settle(session: &Session, out: &Out) -> Result<(), Failure> {
+    let settling = apply::settle(&session.store, &session.drivers);
+    let settled = match &session.world {
+        None => settling.await?,
+        Some(world) => tokio::select! {
+            settled = settling => settled?,
+            () = world.pass_time() => Vec::new(),
+        },
+    };
+    for line in settled {
+        out.note(&format!("recovery: {line}"));
+    }
+    Ok(())
+}
+
+async fn tell_end(session: &Session, plan: &Plan, out: &Out) -> Result<(), Failure> {
+    let expected = forecast(plan, &session.store.durations().await?);
+    let now = session.drivers.clock.now_ms();
+    let at = |ms: u64| utc(now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
+    out.note(&format!(
+        "Expected end: {}, at worst {}{}.",
+        at(expected.p50_ms),
+        at(expected.p95_ms),
+        plan_command::not_counted(plan)
+    ));
+    Ok(())
 }
 
 /// A saved plan names where credentials come from; what the configuration says of the resources it touches must be what it was

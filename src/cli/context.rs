@@ -18,7 +18,7 @@ use crate::drivers::ledger::StoreLedger;
 use crate::drivers::sim::{self, Faults, World};
 use crate::drivers::{Clock, Drivers, disk, power};
 use crate::ids::Addr;
-use crate::model::{Fleet, ImageFacts, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
+use crate::model::{Fleet, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
 use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection};
 use crate::secret::{Key32, Secret};
 use crate::store::{HighWater, Lease, Sealer, Store};
@@ -244,9 +244,28 @@ impl Session {
             Intent::Apply => facts::gather(&self.configured.root, &self.state_dir, fleet)?,
             Intent::Destroy | Intent::Refresh => BTreeMap::new(),
         };
-        let blind = self.make(&recorded, &Observed::default(), &facts, intent, out)?;
+        let wanted = PlanInput {
+            fleet,
+            recorded: &recorded,
+            observed: &Observed::default(),
+            facts: &facts,
+            intent,
+            selection: &self.selection,
+        };
+        self.plan_for(&wanted, refresh, out).await
+    }
+
+    /// The same for a fleet that is not the configuration's. What `wanted` says of the metal is looked at here.
+    pub async fn plan_for(
+        &self,
+        wanted: &PlanInput<'_>,
+        refresh: bool,
+        out: &Out,
+    ) -> Result<Plan, Failure> {
+        let recorded = wanted.recorded;
+        let blind = self.make(wanted, out)?;
         let mut observed = match refresh && self.world.is_none() {
-            true => self.look(&recorded, &blind).await?,
+            true => self.look(recorded, &blind).await?,
             false => Observed::default(),
         };
         if !self.alone {
@@ -254,9 +273,15 @@ impl Session {
         }
         let mut plan = match observed == Observed::default() {
             true => blind,
-            false => self.make(&recorded, &observed, &facts, intent, out)?,
+            false => {
+                let seen = PlanInput {
+                    observed: &observed,
+                    ..*wanted
+                };
+                self.make(&seen, out)?
+            }
         };
-        guards::judge(self, &mut plan, &recorded, &observed, out);
+        guards::judge(self, &mut plan, recorded, &observed, out);
         Ok(plan)
     }
 
@@ -271,23 +296,8 @@ impl Session {
         Ok(())
     }
 
-    fn make(
-        &self,
-        recorded: &Recorded,
-        observed: &Observed,
-        facts: &BTreeMap<Addr, ImageFacts>,
-        intent: Intent,
-        out: &Out,
-    ) -> Result<Plan, Failure> {
-        let input = PlanInput {
-            fleet: self.configured.fleet(),
-            recorded,
-            observed,
-            facts,
-            intent,
-            selection: &self.selection,
-        };
-        plan::make(&input).map_err(|diagnostics| {
+    fn make(&self, input: &PlanInput<'_>, out: &Out) -> Result<Plan, Failure> {
+        plan::make(input).map_err(|diagnostics| {
             out.diagnostics(&diagnostics, &self.configured.loaded.sources);
             Failure::told(Exit::Error)
         })

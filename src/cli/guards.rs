@@ -34,7 +34,7 @@ pub fn judge(
     out: &Out,
 ) {
     let loaded = &session.configured.loaded;
-    if loaded.policies.list.is_empty() {
+    if loaded.policies.list.is_empty() && plan.findings.is_empty() {
         return;
     }
     let fleet = &loaded.fleet;

@@ -114,10 +114,19 @@ pub fn expected_time(plan: &Plan, forecast: &Forecast) -> String {
         0 => "from earlier runs".to_owned(),
         n => format!("{n} kinds of step were never measured here, and are guessed"),
     };
+    let apart = not_counted(plan);
     format!(
-        "Time: about {}, at worst about {} ({basis}).\n",
+        "Time: about {}, at worst about {}{apart} ({basis}).\n",
         times.0, times.1
     )
+}
+
+/// What a forecast knows nothing of.
+pub fn not_counted(plan: &Plan) -> &'static str {
+    match plan.rollouts.is_empty() && plan.windows.is_empty() {
+        true => "",
+        false => ", without the waves, pauses and windows it goes through",
+    }
 }
 
 pub fn alike(expand: bool) -> Alike {

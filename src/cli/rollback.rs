@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use super::context::{self, PlanArgs, Session};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, plan as plan_command};
-use crate::model::{Observed, Recorded, Resource};
+use super::{CommandResult, Exit, Failure, Global, guards, plan as plan_command};
+use crate::ids::Addr;
+use crate::model::{Fleet, Observed, Resource};
 use crate::plan::render::{Steps, View, render};
 use crate::plan::rollback::{self, Before};
-use crate::plan::{self, Intent, Plan, PlanInput};
+use crate::plan::{Intent, Plan, PlanInput};
 use crate::store::{Did, Which};
 
 /// Plan the inverse of a run, and say what of it has none
@@ -38,7 +39,20 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         Some(row) => session.store.plan(&row.plan).await?,
         None => None,
     };
-    let (plan, lost) = make(&session, &recorded, &before, ran.as_ref(), &args.run, out)?;
+    let declared = session.configured.fleet();
+    let inverse = rollback::inverse(&recorded, &before, ran.as_ref(), declared);
+    let wanted = PlanInput {
+        fleet: &inverse.fleet,
+        recorded: &recorded,
+        observed: &Observed::default(),
+        facts: &inverse.facts,
+        intent: Intent::Apply,
+        selection: &inverse.selection,
+    };
+    let mut plan = session.plan_for(&wanted, args.plan.refresh, out).await?;
+    rollback::of_no_configuration(&mut plan, &args.run);
+    protected(&plan, declared)?;
+    let lost = inverse.lost;
     plan_command::check(&plan)?;
     out.print(&render(
         &plan,
@@ -59,6 +73,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             "\nSaved as {path}. To carry it out: bmctl apply {path}"
         ));
     }
+    guards::enforce(&plan, &args.plan.guards, guards::Stage::Plan)?;
     out.line("The configuration still says what the run did: take it back there too, or the next apply does it again.");
     Ok(Exit::Done)
 }
@@ -97,27 +112,22 @@ async fn before(session: &Session, run: &str) -> Result<Before, Failure> {
     Ok(before)
 }
 
-fn make(
-    session: &Session,
-    recorded: &Recorded,
-    before: &Before,
-    ran: Option<&Plan>,
-    run: &str,
-    out: &Out,
-) -> Result<(Plan, Vec<String>), Failure> {
-    let inverse = rollback::inverse(recorded, before, ran);
-    let input = PlanInput {
-        fleet: &inverse.fleet,
-        recorded,
-        observed: &Observed::default(),
-        facts: &inverse.facts,
-        intent: Intent::Apply,
-        selection: &inverse.selection,
+/// What the configuration protects is not lost by a way around it.
+fn protected(plan: &Plan, declared: &Fleet) -> Result<(), Failure> {
+    let is_protected = |addr: &Addr| {
+        let instance = declared.instances.get(addr);
+        instance.is_some_and(|i| i.prevent_destroy) || declared.prevent_destroy.contains(addr)
     };
-    let mut plan = plan::make(&input).map_err(|diagnostics| {
-        out.diagnostics(&diagnostics, &session.configured.loaded.sources);
-        Failure::told(Exit::Error)
-    })?;
-    rollback::of_no_configuration(&mut plan, run);
-    Ok((plan, inverse.lost))
+    let mut lost = plan.changes.iter().filter(|c| c.is_destructive());
+    match lost.find(|c| is_protected(&c.addr)) {
+        Some(change) => {
+            let what = change.action.verb();
+            let text = format!(
+                "{}: the inverse would {what} it, and its lifecycle says prevent_destroy",
+                change.addr
+            );
+            Err(Failure::new(Exit::Refused, text))
+        }
+        None => Ok(()),
+    }
 }

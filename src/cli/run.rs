@@ -36,7 +36,7 @@ pub async fn ask(global: &Global, args: Args, request: Request, out: &Out) -> Co
         None => store.open_run().await?.ok_or_else(|| {
             Failure::new(
                 Exit::Error,
-                "no run goes on: expected an apply or a destroy in another terminal; `bmctl state runs` lists those that were",
+                "no run goes on: expected an apply or a destroy in another terminal; `bmctl runs` lists those that were",
             )
         })?,
     };
@@ -73,7 +73,7 @@ async fn known(store: &Store, run: String) -> Result<String, Failure> {
     };
     Err(Failure::new(
         Exit::Error,
-        format!("run {run}: {why}; `bmctl state runs` lists them"),
+        format!("run {run}: {why}; `bmctl runs` lists them"),
     ))
 }
 

@@ -8,7 +8,7 @@ use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global};
 use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
-use crate::plan::Plan;
+use crate::plan::{Change, Plan};
 use crate::store::{Happened, Record, RunRow, Store};
 use crate::units::utc;
 
@@ -160,44 +160,37 @@ pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
         false => out.line(&format!("{} is no longer in the state", args.address)),
     }
     if let Some(run) = run {
-        out.line(&format!(
-            "  run {}, {}, by {}: {}",
-            run.id,
-            utc(run.started_ms),
-            by(run),
-            ended(run)
-        ));
-        if let Some(commit) = run.by.as_ref().and_then(|b| b.commit.as_ref()) {
-            out.line(&format!("  commit {commit}"));
-        }
-        out.line(&format!("  plan {}", run.plan));
+        tell_run(run, out);
     }
     if let Some(change) = change {
-        out.line(&format!("  because it was to {}:", change.action.verb()));
-        for reason in &change.reasons {
-            out.line(&format!("    {reason}"));
-        }
-        for attribute in change.attributes.iter().filter(|a| a.before.is_some()) {
-            let show = |v: &Option<serde_json::Value>| match (v, attribute.sensitive) {
-                (_, true) => "(sensitive value)".to_owned(),
-                (Some(v), false) => crate::plan::render::literal(v),
-                (None, false) => "null".to_owned(),
-            };
-            out.line(&format!(
-                "    {}: {} -> {}",
-                attribute.name,
-                show(&attribute.before),
-                show(&attribute.after)
-            ));
-        }
+        tell_change(change, out);
     }
     out.line("  steps:");
-    for record in of_run {
-        if let Some(text) = step_line(record, plan.as_ref()) {
-            out.line(&format!("    {text}"));
+    let lines = of_run.iter().filter_map(|r| step_line(r, plan.as_ref()));
+    lines.for_each(|text| out.line(&format!("    {text}")));
+    Ok(Exit::Done)
+}
+
+fn tell_run(run: &RunRow, out: &Out) {
+    let (began, who, end) = (utc(run.started_ms), by(run), ended(run));
+    out.line(&format!("  run {}, {began}, by {who}: {end}", run.id));
+    if let Some(commit) = run.by.as_ref().and_then(|b| b.commit.as_ref()) {
+        out.line(&format!("  commit {commit}"));
+    }
+    out.line(&format!("  plan {}", run.plan));
+}
+
+fn tell_change(change: &Change, out: &Out) {
+    out.line(&format!("  because it was to {}:", change.action.verb()));
+    for reason in &change.reasons {
+        out.line(&format!("    {reason}"));
+    }
+    for attribute in &change.attributes {
+        if let (Some(before), after) = attribute.shown() {
+            let after = after.unwrap_or_else(|| "null".to_owned());
+            out.line(&format!("    {}: {before} -> {after}", attribute.name));
         }
     }
-    Ok(Exit::Done)
 }
 
 fn title(record: &Record, plan: Option<&Plan>) -> String {

@@ -25,6 +25,19 @@ pub struct SelectArgs {
 }
 
 impl SelectArgs {
+    /// Whether anything was asked for.
+    pub fn is_given(&self) -> bool {
+        let SelectArgs {
+            targets,
+            target_file,
+            excludes,
+            exclude_file,
+            replace,
+        } = self;
+        let patterns = targets.len() + excludes.len() + replace.len();
+        patterns + target_file.len() + exclude_file.len() > 0
+    }
+
     /// One target, and no other.
     pub fn only(&mut self, target: Pattern) {
         self.targets = vec![target];

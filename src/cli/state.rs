@@ -5,7 +5,6 @@ use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global, history, surgery, transfer};
 use crate::ids::Addr;
 use crate::store::{Store, Verified};
-use crate::units::utc;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -31,11 +30,6 @@ enum Command {
         config: ConfigArgs,
         /// Such as 'node.rack["r1-01"]'
         address: Addr,
-    },
-    /// List the runs of apply
-    Runs {
-        #[command(flatten)]
-        config: ConfigArgs,
     },
     /// Read all of the state and of its journal, and check every checksum
     Verify {
@@ -77,7 +71,6 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         Command::Show { config, address } => {
             show(&open(global, &config, out).await?, &address, out).await
         }
-        Command::Runs { config } => runs(&open(global, &config, out).await?, out).await,
         Command::Verify { config } => verify(&open(global, &config, out).await?, out).await,
         Command::Accept { config } => {
             let serial = open(global, &config, out).await?.accept().await?;
@@ -116,16 +109,6 @@ async fn show(store: &Store, address: &Addr, out: &Out) -> CommandResult {
         )
     })?;
     out.line(&serde_json::to_string_pretty(resource)?);
-    Ok(Exit::Done)
-}
-
-async fn runs(store: &Store, out: &Out) -> CommandResult {
-    for run in store.runs().await? {
-        let outcome = run.outcome.as_deref().unwrap_or("did not end");
-        let by = run.by.map(|by| format!("  by {by}")).unwrap_or_default();
-        let started = utc(run.started_ms);
-        out.line(&format!("{}  {started}  {outcome}{by}", run.id));
-    }
     Ok(Exit::Done)
 }
 

@@ -21,6 +21,7 @@ pub fn audit(plan: &Plan) -> Vec<String> {
     one_instance_per_node(plan, &mut found);
     destruction_is_named(plan, &mut found);
     nothing_outside_the_targets(plan, &mut found);
+    what_is_acted_on_was_read(plan, &mut found);
     writes_are_prepared(plan, &reach, &mut found);
     deployments_are_whole(plan, &mut found);
     borrows_are_returned(plan, &reach, &mut found);
@@ -329,6 +330,25 @@ fn destruction_is_named(plan: &Plan, found: &mut Vec<String>) {
                 "{}: step {} is destructive and the change says \"in place\"",
                 change.addr, step.id
             ));
+        }
+    }
+}
+
+/// A plan that does not say what it read of a machine could not be told to be stale.
+fn what_is_acted_on_was_read(plan: &Plan, found: &mut Vec<String>) {
+    let reads = &plan.reads;
+    for step in &plan.steps {
+        let is_move = matches!(step.step, Step::Move { .. });
+        for addr in std::iter::once(&step.subject).chain(&step.node) {
+            let declared = plan.inverse_of.is_some() || reads.declared.contains_key(addr);
+            let is_known = is_move || (reads.state.contains_key(addr) && declared);
+            if !is_known {
+                found.push(format!(
+                    "step {} ({}) acts on {addr}, of which nothing was read",
+                    step.id,
+                    step.step.title()
+                ));
+            }
         }
     }
 }

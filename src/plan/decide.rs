@@ -34,6 +34,57 @@ pub(super) enum Work {
     InPlace(InPlace),
 }
 
+/// What differs between two records, attribute by attribute.
+struct Difference {
+    attributes: Vec<AttributeChange>,
+    unchanged: usize,
+}
+
+impl Difference {
+    fn between(before: Option<&InstanceRecord>, record: &InstanceRecord) -> Difference {
+        let view = diff::instance_view(record);
+        let before_view = before.map(diff::instance_view);
+        let (attributes, unchanged) = diff::attributes(before_view.as_ref(), Some(&view));
+        Difference {
+            attributes,
+            unchanged,
+        }
+    }
+
+    fn decided(self, action: Action, risk: Risk, reasons: Vec<String>, work: Work) -> Decision {
+        Decision {
+            action,
+            risk,
+            reasons,
+            work,
+            attributes: self.attributes,
+            unchanged: self.unchanged,
+        }
+    }
+}
+
+/// An earlier deployment or destruction that did not come to its end. A disk that was written and verified is not written again only
+/// because a person has to look.
+fn resumed(
+    before: &InstanceRecord,
+    record: &InstanceRecord,
+    redeploys: bool,
+    mut reasons: Vec<String>,
+    difference: Difference,
+) -> Decision {
+    let destroying = before.phase == InstancePhase::Destroying;
+    let written = !destroying && before.disk.is_some() && !redeploys;
+    reasons.splice(0..0, phase_reason(&before.phase));
+    if written {
+        let what = "the disk is written and verified; what is left is to boot from it";
+        reasons.push(what.to_owned());
+        let (action, risk) = (Action::Resume, Risk::Reboots);
+        return difference.decided(action, risk, reasons, Work::ResumeWritten);
+    }
+    reasons.push(existing_data(record));
+    difference.decided(Action::Resume, Risk::DestroysData, reasons, Work::Deploy)
+}
+
 impl Maker<'_> {
     pub(super) fn decide(
         &self,
@@ -41,81 +92,71 @@ impl Maker<'_> {
         before: Option<&InstanceRecord>,
         record: &InstanceRecord,
     ) -> Option<Decision> {
-        let view = diff::instance_view(record);
-        let before_view = before.map(diff::instance_view);
-        let (attributes, unchanged) = diff::attributes(before_view.as_ref(), Some(&view));
-        let make = |action, risk, reasons, work| {
-            Some(Decision {
-                action,
-                risk,
-                reasons,
-                work,
-                attributes: attributes.clone(),
-                unchanged,
-            })
-        };
-        let imported = self.input.fleet.imports.iter().any(|i| i.to == *addr);
-        if imported && before.is_none() {
-            let reasons = vec![format!(
-                "what {} carries is taken for it: nothing is written, the machine is not touched",
-                record.node
-            )];
-            return make(Action::Adopt, Risk::InPlace, reasons, Work::Adopt);
-        }
+        let difference = Difference::between(before, record);
         let Some(before) = before else {
-            let mut reasons = vec![existing_data(record)];
-            if self.input.observed.power.get(&record.node) == Some(&PowerSeen::On) {
-                reasons.push(format!("{} is on and is switched off, hard", record.node));
-            }
-            return make(Action::Create, Risk::DestroysData, reasons, Work::Deploy);
+            return Some(self.first(addr, record, difference));
         };
         if let Some(why) = self.placed.get(addr).and_then(|p| p.moved.clone()) {
-            return make(
-                Action::Replace,
-                Risk::ReplacesElsewhere,
-                vec![why],
-                Work::Deploy,
-            );
+            let (action, risk) = (Action::Replace, Risk::ReplacesElsewhere);
+            return Some(difference.decided(action, risk, vec![why], Work::Deploy));
         }
         let needs = self.needs(addr, before, record);
-        let strongest = needs.iter().map(|n| n.what).max();
         let mut reasons: Vec<String> = needs.iter().map(|n| n.reason.clone()).collect();
         // With its `import` block or without: what the node carries is not bmctl's to write over.
         if before.disk.is_none() && unfinished_adoption(&before.phase) {
             reasons.splice(0..0, phase_reason(&before.phase));
-            return make(Action::Adopt, Risk::InPlace, reasons, Work::Adopt);
+            return Some(difference.decided(Action::Adopt, Risk::InPlace, reasons, Work::Adopt));
         }
+        let redeploys = needs.iter().any(|n| n.what == Effect::Redeploy);
         match &before.phase {
             InstancePhase::Deploying
             | InstancePhase::Destroying
             | InstancePhase::NeedsAttention(_) => {
-                // A disk that was written and verified is not written again only because a person has to look.
-                let written = before.phase != InstancePhase::Destroying
-                    && before.disk.is_some()
-                    && strongest != Some(Effect::Redeploy);
-                reasons.splice(0..0, phase_reason(&before.phase));
-                if written {
-                    reasons.push(
-                        "the disk is written and verified; what is left is to boot from it"
-                            .to_owned(),
-                    );
-                    return make(Action::Resume, Risk::Reboots, reasons, Work::ResumeWritten);
-                }
-                reasons.push(existing_data(record));
-                return make(Action::Resume, Risk::DestroysData, reasons, Work::Deploy);
+                Some(resumed(before, record, redeploys, reasons, difference))
             }
-            InstancePhase::Running | InstancePhase::Off => {}
+            InstancePhase::Running | InstancePhase::Off if redeploys => {
+                let (action, risk) = (Action::Redeploy, Risk::Redeploys);
+                let mut decision = difference.decided(action, risk, reasons, Work::Deploy);
+                mark_forcing(&mut decision.attributes, &needs);
+                Some(decision)
+            }
+            InstancePhase::Running | InstancePhase::Off => {
+                self.in_place(before, record, &needs, difference)
+            }
         }
-        if strongest == Some(Effect::Redeploy) {
-            let mut decision = make(Action::Redeploy, Risk::Redeploys, reasons, Work::Deploy)?;
-            mark_forcing(&mut decision.attributes, &needs);
-            return Some(decision);
+    }
+
+    fn first(&self, addr: &Addr, record: &InstanceRecord, difference: Difference) -> Decision {
+        if self.input.fleet.imports.iter().any(|i| i.to == *addr) {
+            let reasons = vec![format!(
+                "what {} carries is taken for it: nothing is written, the machine is not touched",
+                record.node
+            )];
+            return difference.decided(Action::Adopt, Risk::InPlace, reasons, Work::Adopt);
         }
-        let drift = drift::of(record, Some(&before.phase), self.input.observed);
+        let mut reasons = vec![existing_data(record)];
+        if self.input.observed.power.get(&record.node) == Some(&PowerSeen::On) {
+            reasons.push(format!("{} is on and is switched off, hard", record.node));
+        }
+        difference.decided(Action::Create, Risk::DestroysData, reasons, Work::Deploy)
+    }
+
+    /// What can be done without writing the disk; `None` when there is nothing to do.
+    fn in_place(
+        &self,
+        before: &InstanceRecord,
+        record: &InstanceRecord,
+        needs: &[Need],
+        difference: Difference,
+    ) -> Option<Decision> {
+        let mut reasons: Vec<String> = needs.iter().map(|n| n.reason.clone()).collect();
+        // A power state that is asked for anew is a change, not drift from the one before.
+        let same_power = before.desired.power_state == record.desired.power_state;
+        let phase = same_power.then_some(&before.phase);
+        let drift = drift::of(record, phase, self.input.observed);
         let corrected = |what| {
-            drift
-                .iter()
-                .any(|d| d.what == what && d.on == OnDrift::Correct)
+            let mut found = drift.iter();
+            found.any(|d| d.what == what && d.on == OnDrift::Correct)
         };
         let told = drift.iter().filter(|d| d.on != OnDrift::Adopt);
         reasons.extend(told.map(|d| d.text.clone()));
@@ -127,21 +168,20 @@ impl Maker<'_> {
         let mut unfinished = record.clone();
         unfinished.phase = before.phase.clone();
         let is_settled = !work.power && !work.boot_device && unfinished == *before;
-        if attributes.is_empty() && needs.is_empty() && is_settled {
+        if difference.attributes.is_empty() && needs.is_empty() && is_settled {
             return None;
         }
-        if attributes.is_empty() && reasons.is_empty() {
+        if difference.attributes.is_empty() && reasons.is_empty() {
             reasons.push(
                 "what state keeps of its flavor, image, node or triggers is brought up to date"
                     .to_owned(),
             );
         }
-        let risk = if work.power {
-            Risk::Reboots
-        } else {
-            Risk::InPlace
+        let risk = match work.power {
+            true => Risk::Reboots,
+            false => Risk::InPlace,
         };
-        make(Action::Update, risk, reasons, Work::InPlace(work))
+        Some(difference.decided(Action::Update, risk, reasons, Work::InPlace(work)))
     }
 
     fn needs(&self, addr: &Addr, before: &InstanceRecord, record: &InstanceRecord) -> Vec<Need> {

@@ -4,6 +4,8 @@
 //! *observed* (power, boot device, what it said when it phoned home) and some is *volatile* (whether a BMC answers). What was not
 //! seen is never drift: an unknown is told, and nothing follows from it.
 
+use std::collections::BTreeSet;
+
 use super::make::Maker;
 use super::{Action, Change, Risk, Step, steps};
 use crate::ids::Addr;
@@ -94,12 +96,13 @@ impl Maker<'_> {
     /// Differences that are told and nothing else.
     pub(super) fn alerts(&self) -> Vec<String> {
         let mut out = Vec::new();
+        let changed: BTreeSet<&Addr> = self.changes.iter().map(|c| &c.addr).collect();
         for (addr, resource) in &self.input.recorded.resources {
             let Some(record) = resource.as_instance().filter(|_| self.wants(addr)) else {
                 continue;
             };
             // Whoever is changed is told of in the change.
-            if self.changes.iter().any(|c| c.addr == *addr) {
+            if changed.contains(addr) {
                 continue;
             }
             let found = of(record, Some(&record.phase), self.input.observed);

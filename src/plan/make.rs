@@ -43,10 +43,8 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     };
     let renamed =
         (!moves.is_empty()).then(|| moves::renamed(input.recorded, input.observed, &moves));
-    let (recorded, observed) = match &renamed {
-        Some((recorded, observed)) => (recorded, observed),
-        None => (input.recorded, input.observed),
-    };
+    let unmoved = (input.recorded, input.observed);
+    let (recorded, observed) = renamed.as_ref().map_or(unmoved, |(r, o)| (r, o));
     let forgotten = moves::forgotten(input.fleet, recorded, &mut diagnostics);
     let settled = ignore::settle(input.fleet, recorded);
     let nothing = Fleet::default();
@@ -79,12 +77,9 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     }
     let (written, unmoved) = (input.fleet, input.recorded);
     let input = PlanInput {
-        fleet: input.fleet,
         recorded,
         observed,
-        facts: input.facts,
-        intent: input.intent,
-        selection: input.selection,
+        ..*input
     };
     let mut maker = Maker {
         input: &input,
@@ -108,15 +103,7 @@ pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
         left_by_this_plan: BTreeMap::new(),
         diagnostics,
     };
-    match input.intent {
-        Intent::Apply | Intent::Destroy => {
-            maker.rename();
-            maker.resources();
-            maker.instances();
-            maker.forget();
-        }
-        Intent::Refresh => maker.observe(),
-    }
+    maker.all();
     maker.finish()
 }
 
@@ -183,6 +170,18 @@ pub(super) struct Maker<'a> {
 }
 
 impl Maker<'_> {
+    fn all(&mut self) {
+        match self.input.intent {
+            Intent::Apply | Intent::Destroy => {
+                self.rename();
+                self.resources();
+                self.instances();
+                self.forget();
+            }
+            Intent::Refresh => self.observe(),
+        }
+    }
+
     /// Whether the plan is about this resource.
     pub(super) fn wants(&self, addr: &Addr) -> bool {
         self.selected.as_ref().is_none_or(|s| s.contains(addr))

@@ -225,6 +225,18 @@ pub struct AttributeChange {
     pub sensitive: bool,
 }
 
+impl AttributeChange {
+    /// Both values as HCL, as far as they may be seen.
+    pub fn shown(&self) -> (Option<String>, Option<String>) {
+        let show = |value: &Option<serde_json::Value>| match (value, self.sensitive) {
+            (None, _) => None,
+            (Some(_), true) => Some("(sensitive value)".to_owned()),
+            (Some(value), false) => Some(render::literal(value)),
+        };
+        (show(&self.before), show(&self.after))
+    }
+}
+
 impl Plan {
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()

@@ -314,16 +314,11 @@ fn render_attribute(out: &mut String, attribute: &AttributeChange, width: usize,
         (Some(_), None) => ("-", red()),
         (Some(_), Some(_)) => ("~", yellow()),
     };
-    let show = |value: &Option<Value>| match (attribute.sensitive, value) {
-        (true, _) => "(sensitive value)".to_owned(),
-        (false, Some(value)) => literal(value),
-        (false, None) => "null".to_owned(),
-    };
-    let value = match (&attribute.before, &attribute.after) {
-        (None, after) => show(after),
-        (before, None) => format!("{} -> null", show(before)),
-        (Some(_), Some(_)) if attribute.sensitive => "(sensitive value)".to_owned(),
-        (before, after) => format!("{} -> {}", show(before), show(after)),
+    let value = match attribute.shown() {
+        (None, after) => after.unwrap_or_else(|| "null".to_owned()),
+        (Some(before), None) => format!("{before} -> null"),
+        (Some(_), Some(after)) if attribute.sensitive => after,
+        (Some(before), Some(after)) => format!("{before} -> {after}"),
     };
     let forces = attribute
         .forces

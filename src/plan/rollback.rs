@@ -22,7 +22,14 @@ pub struct Inverse {
 }
 
 /// State as it is, with what the run touched as it was.
-pub fn inverse(recorded: &Recorded, before: &Before, ran: Option<&Plan>) -> Inverse {
+///
+/// `declared` says how a change goes through the fleet: its rollouts and windows hold for this one too.
+pub fn inverse(
+    recorded: &Recorded,
+    before: &Before,
+    ran: Option<&Plan>,
+    declared: &Fleet,
+) -> Inverse {
     let mut resources = recorded.resources.clone();
     let mut lost = Vec::new();
     for (addr, was) in before {
@@ -41,7 +48,11 @@ pub fn inverse(recorded: &Recorded, before: &Before, ran: Option<&Plan>) -> Inve
         }
     }
     lost.extend(ran.into_iter().flat_map(|plan| gone(plan, before)));
-    let mut fleet = Fleet::default();
+    let mut fleet = Fleet {
+        rollouts: declared.rollouts.clone(),
+        windows: declared.windows.clone(),
+        ..Fleet::default()
+    };
     let mut facts = BTreeMap::new();
     for (addr, resource) in &resources {
         declare(&mut fleet, &mut facts, addr, resource);

@@ -5,7 +5,6 @@ use std::fmt::Write;
 use super::{counts, disks, duration, risks};
 use crate::plan::draw::{self, Instances};
 use crate::plan::forecast::{Forecast, human_time};
-use crate::plan::render::literal;
 use crate::plan::{Change, Plan};
 
 const STYLE: &str = include_str!("page.css");
@@ -186,11 +185,7 @@ fn one(out: &mut String, plan: &Plan, change: &Change, forecast: &Forecast) {
     if !change.attributes.is_empty() {
         out.push_str("<table><tr><th>attribute</th><th>before</th><th>after</th></tr>\n");
         for attribute in &change.attributes {
-            let show = |value: &Option<serde_json::Value>| match (value, attribute.sensitive) {
-                (None, _) => String::new(),
-                (Some(_), true) => "(sensitive value)".to_owned(),
-                (Some(value), false) => literal(value),
-            };
+            let (before, after) = attribute.shown();
             let forces = attribute
                 .forces
                 .as_ref()
@@ -201,8 +196,8 @@ fn one(out: &mut String, plan: &Plan, change: &Change, forecast: &Forecast) {
                 "<tr><td>{}{}</td><td>{}</td><td>{}</td></tr>",
                 escape(&attribute.name),
                 escape(&forces),
-                escape(&show(&attribute.before)),
-                escape(&show(&attribute.after))
+                escape(&before.unwrap_or_default()),
+                escape(&after.unwrap_or_default())
             );
         }
         out.push_str("</table>\n");

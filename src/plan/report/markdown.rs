@@ -5,7 +5,6 @@ use std::fmt::Write;
 use super::{counts, disks, duration, risks};
 use crate::plan::forecast::Forecast;
 use crate::plan::groups::{Group, groups};
-use crate::plan::render::literal;
 use crate::plan::{AttributeChange, Plan};
 
 /// What GitHub takes for one comment.
@@ -171,21 +170,13 @@ fn whole(group: &Group<'_>) -> String {
 }
 
 fn diff(attribute: &AttributeChange) -> String {
+    let (before, after) = attribute.shown();
     let mut out = String::new();
-    for (sign, value) in [("-", &attribute.before), ("+", &attribute.after)] {
-        if let Some(value) = value {
-            let text = if attribute.sensitive {
-                "(sensitive value)".to_owned()
-            } else {
-                literal(value)
-            };
+    for (sign, value) in [("-", before), ("+", after)] {
+        if let Some(text) = value {
             // A fence within a value would end the block.
-            let _ = writeln!(
-                out,
-                "{sign} {} = {}",
-                attribute.name,
-                text.replace("```", "'''")
-            );
+            let text = text.replace("```", "'''");
+            let _ = writeln!(out, "{sign} {} = {text}", attribute.name);
         }
     }
     out
