@@ -11,7 +11,7 @@ use super::high_water::HighWater;
 use super::history::Change;
 use super::lease::Fence;
 use super::patience::Patience;
-use super::postgres::Postgres;
+use super::postgres::{Postgres, Workspace};
 use super::sqlite::Sqlite;
 use super::sums::Table;
 use super::value::{Value, values};
@@ -58,7 +58,7 @@ impl Store {
     /// The state of a workspace on a PostgreSQL server, made when it is not there.
     pub async fn connect(
         url: &Secret,
-        workspace: &str,
+        workspace: &Workspace,
         sealer: Sealer,
     ) -> Result<Store, StoreError> {
         let db = Postgres::open(url, workspace).await?;

@@ -47,6 +47,7 @@ pub use history::{By, Did, Past, Which};
 pub use journal::{Batch, Note, Unfinished};
 pub use lease::{Force, Hold, Lease, LeaseRow, TERM};
 pub use patience::Waiting;
+pub use postgres::Workspace;
 pub use records::{Happened, Record};
 pub use requests::Request;
 pub use runs::{NewRun, RunRow};

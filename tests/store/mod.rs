@@ -16,7 +16,7 @@ use std::path::Path;
 
 use bmctl::plan::{Intent, Plan};
 use bmctl::secret::Key32;
-use bmctl::store::{Actor, NewRun, Sealer, Store};
+use bmctl::store::{Actor, NewRun, Sealer, Store, Workspace};
 use tempfile::TempDir;
 
 use crate::fleet::{facts_of, load, without_mistakes};
@@ -65,10 +65,15 @@ impl Place {
             Place::Sqlite(dir) => Store::open(dir.path(), sealer()).await.unwrap(),
             Place::Postgres(workspace) => {
                 let url = postgres::shared().url();
-                Store::connect(&url, workspace, sealer()).await.unwrap()
+                let workspace = real(workspace);
+                Store::connect(&url, &workspace, sealer()).await.unwrap()
             }
         }
     }
+}
+
+pub fn real(workspace: &str) -> Workspace {
+    Workspace::Real(workspace.to_owned())
 }
 
 pub fn run(test: impl Future<Output = ()>) {
