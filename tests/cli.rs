@@ -903,6 +903,38 @@ fn a_run_is_taken_back_as_far_as_it_can_be() {
 }
 
 #[test]
+fn a_run_that_gave_names_is_taken_back_with_them() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    run(&["apply"]).expect(0);
+    // Nodes and an instance change names, and something is made under no old name.
+    let renamed = CONFIGURATION
+        .replace("node \"n\" {", "moved {\n  from = node.n\n  to   = node.rack\n}\n\nmoved {\n  from = instance.db\n  to   = instance.store\n}\n\nnode \"rack\" {")
+        .replace("node.n[", "node.rack[")
+        .replace("instance \"db\"", "instance \"store\"")
+        .replace("root_gb   = 1", "root_gb   = 2");
+    place.write("main.hcl", &renamed);
+    run(&["apply"]).expect(0);
+    let runs: serde_json::Value =
+        serde_json::from_str(&place.run(&["runs", "--sim", "--json"]).expect(0).out).unwrap();
+    let second = runs[1]["run"].as_str().unwrap();
+    let planned = run(&["rollback", second, "--out", "back.bmctl"]).expect(0);
+    contains(
+        &planned.out,
+        &[
+            "is node.rack[1] under another address",
+            "is instance.store under another address",
+            "instance.db: disk S0 on node.n[0] was written over in step",
+        ],
+    );
+    run(&["apply", "back.bmctl"]).expect(0);
+    place.write("main.hcl", CONFIGURATION);
+    let rest = run(&["plan", "--detailed-exitcode"]).expect(0);
+    contains(&rest.out, &["No changes."]);
+}
+
+#[test]
 fn a_running_system_is_taken_over_without_touching_its_machine() {
     let place = Place::new();
     let sim = ["--sim", "seed=7"];
