@@ -37,6 +37,7 @@ pub mod specs;
 pub mod step;
 pub mod steps;
 pub mod surgery;
+pub mod takeover;
 pub mod view;
 pub mod windows;
 mod write;

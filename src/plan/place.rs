@@ -230,18 +230,7 @@ impl<'a> Seats<'a> {
                 None => return Err(format!("has no label {key} (wanted {value})")),
             }
         }
-        if node.cpus < flavor.cpus {
-            return Err(format!(
-                "has {} cpus, {} needs {}",
-                node.cpus, instance.flavor, flavor.cpus
-            ));
-        }
-        if node.memory_mb < flavor.memory_mb {
-            return Err(format!(
-                "has {} MB of memory, {} needs {}",
-                node.memory_mb, instance.flavor, flavor.memory_mb
-            ));
-        }
+        carries(&instance.flavor, flavor, node)?;
         if node.arch != image.arch {
             return Err(format!(
                 "is {}, {} is for {}",
@@ -253,9 +242,6 @@ impl<'a> Seats<'a> {
                 "boots by {}, which {} cannot",
                 node.firmware, instance.image
             ));
-        }
-        if let Some(why) = specs::mismatch(&flavor.extra_specs, node) {
-            return Err(why);
         }
         let mut needed = layout::bytes_needed(flavor);
         if image.kind == ImageType::Partition
@@ -459,5 +445,21 @@ impl<'a> Seats<'a> {
             d = d.note(format!("and {more} other reasons"));
         }
         d.help("add a node, loosen match_labels or the flavor, or free a node")
+    }
+}
+
+/// Whether a node has what a flavor asks for, its disk apart.
+pub(super) fn carries(name: &Addr, flavor: &Flavor, node: &Node) -> Result<(), String> {
+    if node.cpus < flavor.cpus {
+        let (has, needs) = (node.cpus, flavor.cpus);
+        return Err(format!("has {has} cpus, {name} needs {needs}"));
+    }
+    if node.memory_mb < flavor.memory_mb {
+        let (has, needs) = (node.memory_mb, flavor.memory_mb);
+        return Err(format!("has {has} MB of memory, {name} needs {needs}"));
+    }
+    match specs::mismatch(&flavor.extra_specs, node) {
+        Some(why) => Err(why),
+        None => Ok(()),
     }
 }
