@@ -108,6 +108,20 @@ fn is_node(fleet: &Fleet, addr: &Addr) -> Result<(), Failure> {
     Err(Failure::new(Exit::Usage, text))
 }
 
+fn is_declared(
+    option: &str,
+    addr: Option<&Addr>,
+    declares: impl Fn(&Addr) -> bool,
+) -> Result<(), Failure> {
+    match addr.filter(|addr| !declares(addr)) {
+        Some(addr) => Err(Failure::new(
+            Exit::Usage,
+            format!("{option}: {addr} is not declared"),
+        )),
+        None => Ok(()),
+    }
+}
+
 async fn generate(
     configured: Configured,
     common: &Common,
@@ -119,6 +133,15 @@ async fn generate(
     if file.exists() {
         return Err(is_there(file));
     }
+    let Fleet {
+        flavors, images, ..
+    } = configured.fleet();
+    is_declared("--flavor", args.flavor.as_ref(), |addr| {
+        flavors.contains_key(addr)
+    })?;
+    is_declared("--image", args.image.as_ref(), |addr| {
+        images.contains_key(addr)
+    })?;
     let session = Session::open(configured, &common.plan).await?;
     let fleet = session.configured.fleet();
     let has_blocks = pair.is_none() && args.nodes.is_empty();
@@ -131,29 +154,6 @@ async fn generate(
         ))
     });
     let observed = session.look_at(nodes.collect()).await;
-    for (addr, kind, declared) in [
-        (
-            &args.flavor,
-            "flavor",
-            args.flavor
-                .as_ref()
-                .is_none_or(|a| fleet.flavors.contains_key(a)),
-        ),
-        (
-            &args.image,
-            "image",
-            args.image
-                .as_ref()
-                .is_none_or(|a| fleet.images.contains_key(a)),
-        ),
-    ] {
-        if let Some(addr) = addr.as_ref().filter(|_| !declared) {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("--{kind}: {addr} is not declared"),
-            ));
-        }
-    }
     let asked = Asked {
         pairs,
         flavor: args.flavor.as_ref(),
