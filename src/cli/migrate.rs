@@ -10,7 +10,7 @@ use crate::apply::WallClock;
 use crate::config::StateBackend;
 use crate::drivers::Clock as _;
 use crate::secret::Secret;
-use crate::store::{Actor, Export, Force, Sealer, Store};
+use crate::store::{Actor, Export, Force, Sealer, Store, Workspace};
 
 /// The workspace of a state in PostgreSQL when none is named.
 const WORKSPACE: &str = "default";
@@ -85,7 +85,8 @@ async fn open_old(configured: &Configured, from: Option<&str>) -> Result<Store, 
                         format!("--from env:{name}: there is no such variable"),
                     )
                 })?;
-                return Ok(Store::connect(&Secret::new(url), workspace, sealer).await?);
+                let workspace = Workspace::Real(workspace.to_owned());
+                return Ok(Store::connect(&Secret::new(url), &workspace, sealer).await?);
             }
             None => from,
         },

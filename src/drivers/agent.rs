@@ -112,9 +112,8 @@ impl StoreAgent {
         let deployment = self.open(node).await?;
         let id = self.store.send_command(&deployment.id, line).await?;
         loop {
-            if let Some(command) = self.store.command(&deployment.id, id).await?
-                && let Some(status) = command.status
-            {
+            let command = self.store.command(&deployment.id, id).await?;
+            if let Some(status) = command.status {
                 let message = command.message.unwrap_or_default();
                 if status == "ok" {
                     return Ok(message);

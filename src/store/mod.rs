@@ -6,9 +6,12 @@
 
 mod actor;
 mod boot;
+mod chain;
 mod channel;
 mod claims;
+mod commands;
 mod database;
+mod deployments;
 mod durations;
 mod error;
 mod export;
@@ -38,7 +41,9 @@ mod verify;
 
 pub use actor::Actor;
 pub use boot::BootEntry;
-pub use channel::{Command, Deployment, DeploymentStatus, NewDeployment, RequestProof};
+pub use channel::RequestProof;
+pub use commands::Command;
+pub use deployments::{Deployment, DeploymentStatus, NewDeployment};
 pub use error::StoreError;
 pub use export::Export;
 pub use handle::Store;
@@ -47,6 +52,7 @@ pub use history::{By, Did, Past, Which};
 pub use journal::{Batch, Note, Unfinished};
 pub use lease::{Force, Hold, Lease, LeaseRow, TERM};
 pub use patience::Waiting;
+pub use postgres::Workspace;
 pub use records::{Happened, Record};
 pub use requests::Request;
 pub use runs::{NewRun, RunRow};
