@@ -29,6 +29,7 @@ mod out;
 mod output;
 mod plan;
 mod power;
+mod prune;
 mod rack;
 mod ramdisk;
 mod report;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::context::{self, PlanArgs, Session};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, guards, plan as plan_command};
+use super::{CommandResult, Exit, Failure, Global, guards, plan as plan_command, prune};
 use crate::ids::Addr;
 use crate::model::{Fleet, Observed, Resource};
 use crate::plan::render::{Steps, View, render};
@@ -111,10 +111,10 @@ async fn before(session: &Session, run: &str) -> Result<Before, Failure> {
     }
     before.moved.retain(|is, was| is != was);
     if before.records.is_empty() {
-        let text = format!(
+        let why = format!(
             "{run} has changed nothing in the state, or is no run; `bmctl runs` lists them"
         );
-        return Err(Failure::new(Exit::Error, text));
+        return Err(prune::not_found(&session.store, &why).await);
     }
     Ok(before)
 }

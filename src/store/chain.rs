@@ -20,6 +20,16 @@ pub struct Link {
     pub sum: Sum,
 }
 
+impl Link {
+    /// Of a row that was verified.
+    pub fn of(row: &[Value], sum: Value) -> Result<Link, StoreError> {
+        Ok(Link {
+            seq: number(row)?,
+            sum: Sum::from_value(sum)?,
+        })
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Chain {
     Journal,
@@ -74,6 +84,14 @@ impl Chain {
         match self {
             Chain::Journal => &mut head.journal,
             Chain::History => &mut head.history,
+        }
+    }
+
+    /// What was up to there is gone.
+    pub fn begin_at(self, head: &mut Head, link: Link) {
+        match self {
+            Chain::Journal => head.journal_from = link,
+            Chain::History => head.history_from = link,
         }
     }
 

@@ -260,7 +260,7 @@ impl Read {
 
 const WHAT: &str = "a row of the history";
 
-fn past(row: Vec<Value>) -> Result<Past, StoreError> {
+pub(super) fn past(row: Vec<Value>) -> Result<Past, StoreError> {
     let [_, serial, at, by, op, addr, did, moved_to, before] = cells(row)?;
     let (by, op) = (by.text()?, op.text()?);
     let did = match (did.text()?.as_str(), moved_to.maybe(Value::text)?) {

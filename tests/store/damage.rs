@@ -127,7 +127,7 @@ async fn fill_channel(store: &Store) {
 }
 
 /// What is read of booting nodes, of requests, and by those who look back.
-async fn more(store: &Store) -> Result<String, StoreError> {
+pub async fn more(store: &Store) -> Result<String, StoreError> {
     let deployment = store.deployment_of(&addr("node.b")).await?;
     let of_other = store.deployment_of(&addr("node.c")).await?.is_some();
     let commands = (
@@ -292,7 +292,7 @@ fn a_cut_file_is_refused() {
 }
 
 /// A statement of somebody else, past every check; it touches one row.
-async fn meddle(place: &Place, statement: &'static str) {
+pub async fn meddle(place: &Place, statement: &'static str) {
     let touched = match place {
         Place::Sqlite(dir) => {
             let file = dir.path().join("state.db");

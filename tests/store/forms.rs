@@ -61,7 +61,7 @@ fn a_state_of_the_first_form_is_brought_up_and_is_whole() {
 }
 
 /// A place with a state of the second form, whose deploy channel, calls, requests and durations had no checksums.
-async fn second_form(place: &Place, meddling: &str) {
+pub async fn second_form(place: &Place, meddling: &str) {
     match place {
         Place::Sqlite(dir) => {
             let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("state/samples");

@@ -1,5 +1,6 @@
 //! The store's promises, each kept by both databases: every test here runs on SQLite and on PostgreSQL.
 
+mod carry;
 mod damage;
 mod export;
 mod forms;
@@ -9,6 +10,7 @@ mod lease;
 mod lost;
 mod outage;
 mod processes;
+mod prune;
 mod speed;
 mod tls;
 
