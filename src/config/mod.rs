@@ -20,6 +20,7 @@ pub mod explain;
 mod files;
 pub mod format;
 mod functions;
+mod gates;
 mod involved;
 mod lifecycle;
 mod load;
