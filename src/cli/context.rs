@@ -16,7 +16,7 @@ use crate::drivers::agent::{StoreAgent, StoreBoot};
 use crate::drivers::image::facts::FileImages;
 use crate::drivers::ledger::StoreLedger;
 use crate::drivers::sim::{self, Faults, World};
-use crate::drivers::{Clock, Drivers, disk, power};
+use crate::drivers::{Clock, Drivers, disk, gate, power};
 use crate::ids::Addr;
 use crate::model::{Fleet, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
 use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection};
@@ -449,6 +449,9 @@ async fn real_drivers(store: &Store, root: &Path) -> Result<Drivers, Failure> {
             root: root.to_owned(),
         }),
         images: Arc::new(FileImages {
+            root: root.to_owned(),
+        }),
+        gates: Arc::new(gate::FromHere {
             root: root.to_owned(),
         }),
         ledger: Arc::new(StoreLedger {

@@ -102,6 +102,7 @@ fn named_by(step: &Step) -> (Option<&Addr>, Option<&Addr>) {
         | Step::Finish { instance, node, .. }
         | Step::Release { instance, node, .. } => (Some(instance), Some(node)),
         Step::WriteDisk(write) => (Some(&write.instance), Some(&write.node)),
+        Step::Gate(pass) => (Some(&pass.instance), Some(&pass.node)),
         Step::PowerOff { bmc, .. } | Step::PowerOn { bmc } | Step::SetBootDevice { bmc, .. } => {
             (None, Some(&bmc.node))
         }
@@ -240,6 +241,9 @@ impl Chain {
                 self.open = true;
                 None
             }
+            Step::Gate(_) => self
+                .open
+                .then_some("is asked at its gate before what is done for it has its end in state"),
             Step::Forget { .. }
             | Step::Move { .. }
             | Step::CheckImage { .. }

@@ -13,6 +13,7 @@ mod drift;
 mod fingerprint;
 mod finish;
 pub mod forecast;
+mod gates;
 pub mod graph;
 pub mod groups;
 mod ignore;
