@@ -40,6 +40,7 @@ mod surgery;
 mod upgrade;
 mod value;
 mod verify;
+mod wal;
 
 pub use actor::Actor;
 pub use boot::BootEntry;

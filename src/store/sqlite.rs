@@ -14,9 +14,9 @@ use sqlx::sqlite::{
 };
 use sqlx::{Decode, Row as _, Transaction, TypeInfo, ValueRef};
 
-use super::StoreError;
 use super::database::Sql;
 use super::value::{Row, Value};
+use super::{StoreError, wal};
 
 pub const HEAD: &str = "SELECT body, sum FROM head WHERE id = 1";
 
@@ -50,6 +50,7 @@ impl Sqlite {
                 path: directory.display().to_string(),
                 source,
             })?;
+        wal::check(&file)?;
         let options = SqliteConnectOptions::new()
             .filename(&file)
             .journal_mode(SqliteJournalMode::Wal)

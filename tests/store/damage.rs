@@ -262,6 +262,90 @@ fn named(error: &StoreError) {
     }
 }
 
+/// The three files that a killed process leaves, with most of what it did in the log, and what is read from them.
+fn killed() -> (Vec<(&'static str, Vec<u8>)>, String) {
+    let mut out = None;
+    run(async {
+        let place = Place::sqlite();
+        let Place::Sqlite(dir) = &place else { return };
+        let store = place.open().await;
+        fill(&store, 40).await;
+        let read = everything(&store).await.unwrap();
+        let files = ["state.db", "state.db-wal", "state.db-shm"];
+        let files = files.map(|name| (name, std::fs::read(dir.path().join(name)).unwrap()));
+        out = Some((files.to_vec(), read));
+        store.close().await;
+    });
+    out.unwrap()
+}
+
+async fn read_all_of(dir: &Path, files: &[(&'static str, Vec<u8>)]) -> Result<String, StoreError> {
+    for (name, bytes) in files {
+        std::fs::write(dir.join(name), bytes).unwrap();
+    }
+    let store = Store::open(dir, sealer()).await?;
+    let read = everything(&store).await;
+    store.close().await;
+    read
+}
+
+/// SQLite would take what is before the damage, which is an older state, without a word.
+fn flips_after_a_kill(count: usize) {
+    let (files, expected) = killed();
+    let seed = seed();
+    eprintln!("BMCTL_SEED={seed}");
+    let mut draw = Draw(seed);
+    let Place::Sqlite(dir) = Place::sqlite() else {
+        return;
+    };
+    run(async {
+        let whole = read_all_of(dir.path(), &files).await.unwrap();
+        assert_eq!(whole, expected);
+        let mut refused = 0;
+        for round in 0..count {
+            // Of the log, every tenth time of its index.
+            let file = if round % 10 == 9 { 2 } else { 1 };
+            let mut damaged = files.clone();
+            let bytes = &mut damaged[file].1;
+            let (at, bit) = (draw.below(bytes.len()), draw.below(8));
+            bytes[at] ^= 1 << bit;
+            match read_all_of(dir.path(), &damaged).await {
+                Ok(read) => assert_eq!(
+                    read, expected,
+                    "bit {bit} of byte {at} of {file}, seed {seed}"
+                ),
+                Err(error) => {
+                    refused += 1;
+                    named(&error);
+                }
+            }
+        }
+        assert!(refused > count / 2, "{refused} of {count} were noticed");
+        let mut cut = files.clone();
+        let length = cut[1].1.len();
+        cut[1].1.truncate(length / 2);
+        named(&read_all_of(dir.path(), &cut).await.unwrap_err());
+        std::fs::remove_file(dir.path().join("state.db-wal")).unwrap();
+        cut.remove(1);
+        let lost = read_all_of(dir.path(), &cut).await.unwrap_err();
+        assert!(
+            lost.to_string().contains("was committed last stands there"),
+            "{lost}"
+        );
+    });
+}
+
+#[test]
+fn a_log_that_lost_what_was_committed_is_refused() {
+    flips_after_a_kill(100);
+}
+
+#[test]
+#[ignore = "1,000 databases: make test-store"]
+fn a_log_that_lost_what_was_committed_is_refused_1000_times() {
+    flips_after_a_kill(1000);
+}
+
 #[test]
 fn flipped_bits_are_refused_or_without_effect() {
     flips(300);
