@@ -59,6 +59,12 @@ pub fn effects(
                 record.phoned = Some(said.clone());
             }
         }),
+        Step::Gate(pass) => update(&pass.instance, state, |record| {
+            if let Some(Fact::Phoned(said)) = fact {
+                record.phoned = Some(said.clone());
+            }
+            record.unproven.retain(|open| *open != pass.gate);
+        }),
         // The plan knows what was declared; state knows what was found out on the way.
         Step::Finish {
             instance,

@@ -37,6 +37,7 @@ pub fn question(step: &Step) -> Question<'_> {
         | Step::Reboot { .. }
         | Step::AwaitPhoneHome { .. }
         | Step::Finish { .. }
+        | Step::Gate(_)
         | Step::RemoveBoot { .. }
         | Step::Release { .. } => Question::Nothing,
     }
@@ -78,7 +79,8 @@ pub fn verdict(step: &Step, seen: Option<&PowerSeen>) -> Verdict {
         Step::CheckImage { .. }
         | Step::CheckDisk { .. }
         | Step::AwaitRamdisk { .. }
-        | Step::AwaitPhoneHome { .. } => Verdict::NotDone("it only waits or reads"),
+        | Step::AwaitPhoneHome { .. }
+        | Step::Gate(_) => Verdict::NotDone("it only waits or reads"),
         Step::BootDeploy { .. } | Step::BootInstance { .. } | Step::RemoveBoot { .. } => {
             Verdict::DoOver("boot files are written whole each time")
         }

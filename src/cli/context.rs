@@ -16,7 +16,7 @@ use crate::drivers::agent::{StoreAgent, StoreBoot};
 use crate::drivers::image::facts::FileImages;
 use crate::drivers::ledger::StoreLedger;
 use crate::drivers::sim::{self, Faults, World};
-use crate::drivers::{Clock, Drivers, disk, power};
+use crate::drivers::{Clock, Drivers, disk, gate, power};
 use crate::ids::Addr;
 use crate::model::{Fleet, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
 use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection};
@@ -356,10 +356,24 @@ impl Session {
                 }
             }
         }
-        let power: Arc<dyn crate::drivers::PowerLook> = self.drivers.power.clone();
-        let mut observed = look::look(power, nodes).await;
+        let mut observed = self.look_at(nodes).await;
         observed.power.extend(unknown);
         Ok(observed)
+    }
+
+    /// Power and boot device of these. Simulated machines say the first at once: nobody drives their clock outside of a run.
+    pub async fn look_at(&self, nodes: Vec<(Bmc, Secret)>) -> Observed {
+        let Some(world) = &self.world else {
+            return look::look(self.drivers.power.clone(), nodes).await;
+        };
+        let seen = nodes.into_iter().map(|(bmc, _)| {
+            let seen = world.power(&bmc);
+            (bmc.node, seen)
+        });
+        Observed {
+            power: seen.collect(),
+            ..Observed::default()
+        }
     }
 
     /// Recorded instances whose declared user data is ignored: what is sealed for them stays.
@@ -435,6 +449,9 @@ async fn real_drivers(store: &Store, root: &Path) -> Result<Drivers, Failure> {
             root: root.to_owned(),
         }),
         images: Arc::new(FileImages {
+            root: root.to_owned(),
+        }),
+        gates: Arc::new(gate::FromHere {
             root: root.to_owned(),
         }),
         ledger: Arc::new(StoreLedger {

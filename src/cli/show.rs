@@ -88,6 +88,11 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
 }
 
 fn row(addr: &str, record: &InstanceRecord) -> [String; 7] {
+    let open: Vec<String> = record.unproven.iter().map(ToString::to_string).collect();
+    let open = match open.is_empty() {
+        true => String::new(),
+        false => format!(", gates not passed: {}", open.join(", ")),
+    };
     let phase = match &record.phase {
         InstancePhase::Deploying => "deploying".to_owned(),
         InstancePhase::Running => "running".to_owned(),
@@ -100,7 +105,7 @@ fn row(addr: &str, record: &InstanceRecord) -> [String; 7] {
     [
         addr.to_owned(),
         record.node.to_string(),
-        phase,
+        format!("{phase}{open}"),
         addresses.join(", "),
         format!(
             "{} ({})",

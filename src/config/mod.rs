@@ -20,6 +20,8 @@ pub mod explain;
 mod files;
 pub mod format;
 mod functions;
+mod gates;
+pub mod generate;
 mod involved;
 mod lifecycle;
 mod load;

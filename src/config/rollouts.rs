@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::codes;
 use super::decode::Reader;
 use super::eval::Scope;
+use super::gates;
 use super::report::Report;
 use super::syntax::ast::Block;
 use crate::diag::Diagnostic;
@@ -47,6 +48,7 @@ fn rule(name: &str, block: &Block, scope: &Scope<'_>, report: &Report) -> Option
     });
     let failures_max = reader.or("failures", 0);
     let pause_s = reader.or("pause", 0);
+    let gates = reader.labelled_blocks("gate", 1, gates::read);
     reader.finish().0?;
     Some(Rule {
         name: name.to_owned(),
@@ -56,5 +58,6 @@ fn rule(name: &str, block: &Block, scope: &Scope<'_>, report: &Report) -> Option
         at_most_down,
         failures_max,
         pause_s,
+        gates,
     })
 }

@@ -5,12 +5,14 @@
 pub mod agent;
 pub mod child;
 pub mod disk;
+pub mod gate;
 pub mod git;
 pub mod image;
 pub mod ledger;
 pub mod power;
 pub mod sim;
 
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,6 +158,39 @@ pub trait Images: Send + Sync {
     async fn check(&self, source: &str, facts: &ImageFacts, progress: &Progress<'_>) -> Done<()>;
 }
 
+/// Looking at instances from outside.
+#[async_trait]
+pub trait Gates: Send + Sync {
+    /// One look, within its limit: what was found, when it is as asked, else an error that tells what was found instead. A
+    /// conflict is what asking again will not change.
+    async fn look(&self, asked: &Asked<'_>) -> Done<String>;
+}
+
+/// What a gate asks, and of whom.
+pub struct Asked<'a> {
+    pub instance: &'a Addr,
+    pub node: &'a Addr,
+    pub hostname: &'a str,
+    pub address: Option<Ipv4Addr>,
+    pub look: Look<'a>,
+    pub limit: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Look<'a> {
+    Tcp {
+        at: SocketAddrV4,
+    },
+    Http {
+        at: SocketAddrV4,
+        path: &'a str,
+        status: u16,
+    },
+    Command {
+        argv: &'a [String],
+    },
+}
+
 /// What the engine itself keeps: claims, secrets, calls of instances.
 #[async_trait]
 pub trait Ledger: Send + Sync {
@@ -184,6 +219,7 @@ pub struct Drivers {
     pub boot: Arc<dyn Boot>,
     pub disk: Arc<dyn Disk>,
     pub images: Arc<dyn Images>,
+    pub gates: Arc<dyn Gates>,
     pub ledger: Arc<dyn Ledger>,
     pub clock: Arc<dyn Clock>,
 }

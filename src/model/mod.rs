@@ -4,6 +4,7 @@
 
 pub mod event;
 pub mod fleet;
+pub mod gate;
 pub mod image;
 pub mod instance;
 pub mod lifecycle;
@@ -18,6 +19,7 @@ pub mod site;
 pub mod window;
 
 pub use fleet::{Fleet, Origin};
+pub use gate::{Check, Gate};
 pub use image::{Flavor, Image, ImageFacts, ImageFormat, ImageType};
 pub use instance::{
     AddressRequest, Drift, Erase, ExistingData, Instance, OnDrift, PowerState, UserDataChange,

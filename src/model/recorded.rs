@@ -6,7 +6,8 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BiosLoader, Firmware, Flavor, Image, ImageFacts, Instance, Network, Nic, Node, RootDevice, Site,
+    BiosLoader, Firmware, Flavor, Gate, Image, ImageFacts, Instance, Network, Nic, Node,
+    RootDevice, Site,
 };
 use crate::ids::{Addr, Kind};
 use crate::units::{Mac, Sha256, TableId};
@@ -118,6 +119,9 @@ pub struct InstanceRecord {
     pub traces: Traces,
     /// What the system said when it phoned home.
     pub phoned: Option<Phoned>,
+    /// Gates of its rollout that it has not passed: the next plan asks again, before anybody else begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unproven: Vec<Gate>,
     /// The SHA-256 of what each trigger of `replace_triggered_by` was when this was deployed. It is kept here, and not read from
     /// the trigger's own record: a run that stops after recording the trigger must not make the instance look as if it had
     /// followed.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Gate;
+
 /// So many, or so many of a hundred: rounded up, since a wave of nobody would never end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -40,6 +42,9 @@ pub struct Rule {
     pub failures_max: u32,
     /// Seconds between the end of a wave and the start of the next.
     pub pause_s: u32,
+    /// What each instance of a wave has to pass, in this order, before the next wave begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
 }
 
 /// How many nodes with the same value of a label may be taken down at once.

@@ -160,6 +160,7 @@ impl Maker<'_> {
         };
         let told = drift.iter().filter(|d| d.on != OnDrift::Adopt);
         reasons.extend(told.map(|d| d.text.clone()));
+        reasons.extend(self.asked_again(before));
         let work = InPlace {
             boot_files: needs.iter().any(|n| n.what == Effect::BootFiles),
             power: corrected(What::Power) || needs.iter().any(|n| n.what == Effect::Power),
@@ -167,7 +168,8 @@ impl Maker<'_> {
         };
         let mut unfinished = record.clone();
         unfinished.phase = before.phase.clone();
-        let is_settled = !work.power && !work.boot_device && unfinished == *before;
+        let is_proven = before.unproven.is_empty();
+        let is_settled = !work.power && !work.boot_device && is_proven && unfinished == *before;
         if difference.attributes.is_empty() && needs.is_empty() && is_settled {
             return None;
         }

@@ -43,6 +43,7 @@ impl<'a> Maker<'a> {
                 | Step::Reboot { .. }
                 | Step::AwaitPhoneHome { .. }
                 | Step::Finish { .. }
+                | Step::Gate(_)
                 | Step::RemoveBoot { .. }
                 | Step::Release { .. } => {}
             }

@@ -67,6 +67,8 @@ fn guess(step: &Step) -> Spread {
         Step::Reboot { .. } => (5, 20),
         Step::AwaitRamdisk { .. } => (180, 420),
         Step::AwaitPhoneHome { .. } => (180, 480),
+        // What phones home in any case has done so by then.
+        Step::Gate(_) => (5, 60),
         Step::WriteDisk(_) => (120, 600),
         Step::EraseDisk { .. } => (300, 1800),
     };

@@ -210,6 +210,8 @@ impl<'a> Maker<'a> {
             disk = Some(disk_name(place.node, &record));
             self.image_check(&record);
         }
+        record.unproven = self.to_prove(&decision, before, &record);
+        self.check_gates(addr, place, &record);
         let ids = self.carry_out(addr, decision.work, place, &record);
         let mut reasons = decision.reasons;
         if deploys && write::keeps_ephemeral(&record) {
@@ -268,14 +270,17 @@ impl<'a> Maker<'a> {
             image_checks: &self.image_checks,
         };
         let builder = &mut self.builder;
-        let ids = match work {
+        let mut ids = match work {
             Work::Deploy => steps::deploy(builder, &ctx, addr, place, record, after),
             Work::ResumeWritten => steps::resume_written(builder, addr, place, record, after),
             Work::Adopt => steps::adopt(builder, addr, place, record, after),
             Work::InPlace(work) => steps::in_place(builder, addr, place, record, work, after),
         };
-        if let Some(last) = ids.last() {
-            self.finished_by.insert(addr.clone(), *last);
+        if let Some(last) = ids.last().copied() {
+            self.finished_by.insert(addr.clone(), last);
+            // Whoever depends on it waits for what it is, not for what it shows: gates hold back its rollout.
+            let after = vec![last];
+            ids.extend(steps::gates(&mut self.builder, addr, place, record, after));
         }
         ids
     }

@@ -46,6 +46,7 @@ impl Step {
             | Step::CheckImage { .. }
             | Step::AwaitPhoneHome { .. }
             | Step::Finish { .. }
+            | Step::Gate(_)
             | Step::Release { .. } => plain,
             Step::BootDeploy { node, target, .. } => Nature {
                 boot: Some((node, target)),

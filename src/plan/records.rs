@@ -74,6 +74,7 @@ impl<'a> Maker<'a> {
             disk: same_disk.and_then(|b| b.disk.clone()),
             traces: before.map(|b| b.traces.clone()).unwrap_or_default(),
             phoned: before.and_then(|b| b.phoned.clone()),
+            unproven: before.map(|b| b.unproven.clone()).unwrap_or_default(),
             triggers: BTreeMap::new(),
         })
     }

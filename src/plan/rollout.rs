@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256 as Hasher};
 
-use super::{Action, Change, Plan, PlannedStep, StepId};
+use super::{Action, Change, Plan, PlannedStep, Risk, StepId};
 use crate::ids::{Addr, Kind};
-use crate::model::Fleet;
 use crate::model::rollout::has_labels;
 pub use crate::model::rollout::{AtMostDown, Rule, Share};
+use crate::model::{Fleet, Gate};
 use crate::units::Sha256;
 
 /// A rollout as a plan holds it.
@@ -31,6 +31,12 @@ pub struct Rollout {
     pub groups: Vec<Group>,
     pub failures_max: u32,
     pub pause_s: u32,
+    /// What every member has to pass before the next wave begins; each is a step of the member.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
+    /// The first wave is of so many instances to which nothing else is done than asking them again what they have not shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_again: Option<usize>,
 }
 
 /// Instances whose nodes share something, such as a rack.
@@ -47,6 +53,15 @@ pub struct Group {
 pub struct Member<'a> {
     pub instance: &'a Addr,
     pub labels: &'a BTreeMap<String, String>,
+    pub part: Part,
+}
+
+/// What a member does in its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Changes,
+    /// It stands as it is, and is asked for what it has not shown in an earlier run.
+    AskedAgain,
 }
 
 pub fn digest(rule: &Rule) -> Sha256 {
@@ -58,12 +73,26 @@ pub fn digest(rule: &Rule) -> Sha256 {
 impl Change {
     /// Whether it deploys a machine, or takes one down: what goes in turn.
     pub fn goes_in_turn(&self) -> bool {
-        self.addr.kind == Kind::Instance
-            && match self.action {
-                Action::Create | Action::Redeploy | Action::Replace | Action::Resume => true,
-                Action::Update | Action::Delete => self.takes_down(),
-                Action::Adopt | Action::Move | Action::Forget => false,
-            }
+        self.addr.kind == Kind::Instance && goes_in_turn(self.action, self.risk)
+    }
+
+    /// Its part in a rollout, when it has one.
+    fn part(&self, steps: &[PlannedStep]) -> Option<Part> {
+        if self.goes_in_turn() {
+            return Some(Part::Changes);
+        }
+        let mut own = self.steps.iter().filter_map(|id| steps.get(id.0 as usize));
+        let asks = own.any(|s| s.step.gate().is_some());
+        asks.then_some(Part::AskedAgain)
+    }
+}
+
+/// Whether such a change of an instance deploys its machine, or takes it down.
+pub(super) fn goes_in_turn(action: Action, risk: Risk) -> bool {
+    match action {
+        Action::Create | Action::Redeploy | Action::Replace | Action::Resume => true,
+        Action::Update | Action::Delete => risk != Risk::InPlace,
+        Action::Adopt | Action::Move | Action::Forget => false,
     }
 }
 
@@ -74,10 +103,12 @@ pub fn labels_of<'a>(change: &Change, fleet: &'a Fleet) -> &'a BTreeMap<String, 
     node.map_or(&NONE, |node| &node.labels)
 }
 
-/// The rule that a change goes by: the first by name that is about its node.
-fn rule_of<'a>(change: &Change, fleet: &'a Fleet) -> Option<&'a Rule> {
-    let labels = labels_of(change, fleet);
-    let mut rules = fleet.rollouts.iter().filter(|_| change.goes_in_turn());
+/// The rule for nodes with these labels: the first by name that is about them.
+pub(super) fn rule_about<'a>(
+    labels: &BTreeMap<String, String>,
+    fleet: &'a Fleet,
+) -> Option<&'a Rule> {
+    let mut rules = fleet.rollouts.iter();
     rules.find(|rule| has_labels(&rule.match_labels, labels))
 }
 
@@ -89,10 +120,15 @@ pub fn all(
 ) -> (Vec<Rollout>, Vec<String>) {
     let mut by_rule: BTreeMap<&str, Vec<Member<'_>>> = BTreeMap::new();
     for change in changes {
-        if let Some(rule) = rule_of(change, fleet) {
+        let Some(part) = change.part(steps) else {
+            continue;
+        };
+        let labels = labels_of(change, fleet);
+        if let Some(rule) = rule_about(labels, fleet) {
             by_rule.entry(&rule.name).or_default().push(Member {
                 instance: &change.addr,
-                labels: labels_of(change, fleet),
+                labels,
+                part,
             });
         }
     }
@@ -124,11 +160,15 @@ pub fn moved_on<'a>(plan: &'a Plan, fleet: &Fleet) -> Vec<(&'a Addr, String)> {
     for rollout in &plan.rollouts {
         went_by.extend(rollout.waves.iter().flatten().map(|m| (m, rollout)));
     }
-    let changes = plan.changes.iter().filter(|c| c.goes_in_turn());
     let mut out = Vec::new();
-    for change in changes {
+    for change in &plan.changes {
         let was = went_by.get(&change.addr);
-        let is = rule_of(change, fleet);
+        let is = change
+            .part(&plan.steps)
+            .and_then(|_| rule_about(labels_of(change, fleet), fleet));
+        if let Some(gate) = undeclared_gate(change, is, plan) {
+            out.push((&change.addr, gate));
+        }
         let what = match (was, is) {
             (Some(was), Some(is)) if was.rule == Some(digest(is)) => continue,
             // Those that wait for each other are in none.
@@ -148,11 +188,27 @@ pub fn moved_on<'a>(plan: &'a Plan, fleet: &Fleet) -> Vec<(&'a Addr, String)> {
     out
 }
 
+/// A gate may run a program: one that the configuration does not have is not to be carried out, whatever a plan says.
+fn undeclared_gate(change: &Change, rule: Option<&Rule>, plan: &Plan) -> Option<String> {
+    let declared = rule.map_or(&[][..], |r| &r.gates);
+    let steps = change.steps.iter().filter_map(|id| plan.step(*id));
+    let mut gates = steps.filter_map(|step| Some(&step.step.gate()?.gate));
+    let strange = gates.find(|gate| !declared.contains(gate))?;
+    Some(format!("no rollout has gate `{strange}` for it"))
+}
+
 /// `Rollout web: 1 canary, then 3 waves of up to 5, at most 1 down per rack, stops after 0 failures`
 pub fn describe(rollout: &Rollout) -> String {
     let sizes: Vec<usize> = rollout.waves.iter().map(Vec::len).collect();
     let mut parts = Vec::new();
-    let rest = match (rollout.has_canary, sizes.as_slice()) {
+    let changing = match (rollout.asked_again, sizes.as_slice()) {
+        (Some(_), [first, rest @ ..]) => {
+            parts.push(format!("{first} asked again"));
+            rest
+        }
+        (_, all) => all,
+    };
+    let rest = match (rollout.has_canary, changing) {
         (true, [first, rest @ ..]) => {
             parts.push(format!("{first} canary"));
             rest
@@ -178,6 +234,10 @@ pub fn describe(rollout: &Rollout) -> String {
     if rollout.pause_s > 0 {
         parts.push(format!("{} s between waves", rollout.pause_s));
     }
+    let gates: Vec<String> = rollout.gates.iter().map(|g| format!("`{g}`")).collect();
+    if !gates.is_empty() {
+        parts.push(format!("each has to pass {}", gates.join(" and ")));
+    }
     let plural = if rollout.failures_max == 1 { "" } else { "s" };
     parts.push(match rollout.failures_max {
         0 => "stops at the first failure".to_owned(),
@@ -189,10 +249,15 @@ pub fn describe(rollout: &Rollout) -> String {
 /// Names the waves. Members go by their addresses, but none before one whose steps its own steps wait for: an instance that moves
 /// onto a node is in no earlier wave than the one that leaves it.
 pub fn roll_out(rule: &Rule, members: &[Member<'_>], steps: &[PlannedStep]) -> Rollout {
-    let order = in_order(members.iter().map(|m| m.instance).collect(), steps);
+    let mut turns: BTreeSet<&Addr> = members.iter().map(|m| m.instance).collect();
+    let mut waves: Vec<Vec<Addr>> = Vec::new();
+    let first = asked_first(members, steps);
+    turns.retain(|member| !first.contains(member));
+    let asked_again = (!first.is_empty()).then_some(first.len());
+    waves.extend(asked_again.map(|_| first));
+    let order = in_order(turns, steps);
     let all = order.len();
     let mut rest = order.as_slice();
-    let mut waves: Vec<Vec<Addr>> = Vec::new();
     let mut size = rule.canary.unwrap_or(rule.wave).of(all);
     while !rest.is_empty() {
         let (wave, after) = rest.split_at(size.min(rest.len()));
@@ -208,7 +273,20 @@ pub fn roll_out(rule: &Rule, members: &[Member<'_>], steps: &[PlannedStep]) -> R
         groups: groups(rule.at_most_down.as_ref(), members),
         failures_max: rule.failures_max,
         pause_s: rule.pause_s,
+        gates: rule.gates.clone(),
+        asked_again,
     }
+}
+
+/// Whoever has not shown what it should is asked before anybody else begins; one whose own steps wait for another member's goes
+/// in the order of these.
+fn asked_first(members: &[Member<'_>], steps: &[PlannedStep]) -> Vec<Addr> {
+    let all: BTreeSet<&Addr> = members.iter().map(|m| m.instance).collect();
+    let waits_for = waits(&all, steps);
+    let is_free = |m: &&Member<'_>| waits_for.get(m.instance).is_none_or(BTreeSet::is_empty);
+    let asked = members.iter().filter(|m| m.part == Part::AskedAgain);
+    let first: BTreeSet<&Addr> = asked.filter(is_free).map(|m| m.instance).collect();
+    first.into_iter().cloned().collect()
 }
 
 fn groups(rule: Option<&AtMostDown>, members: &[Member<'_>]) -> Vec<Group> {
@@ -365,6 +443,7 @@ mod tests {
             match_labels: BTreeMap::new(),
             failures_max: 0,
             pause_s: 0,
+            gates: Vec::new(),
         }
     }
 
@@ -390,7 +469,11 @@ mod tests {
         let members: Vec<Member<'_>> = names
             .iter()
             .zip(&labels)
-            .map(|(instance, labels)| Member { instance, labels })
+            .map(|(instance, labels)| Member {
+                instance,
+                labels,
+                part: Part::Changes,
+            })
             .collect();
         (roll_out(rule, &members, &builder.steps), builder.steps)
     }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::layout::Layout;
 use crate::ids::Addr;
 use crate::model::{
-    BiosLoader, Erase, ExistingData, Firmware, ImageFacts, ImageType, InstanceRecord, PowerSeen,
-    Resource, RootDevice,
+    BiosLoader, Check, Erase, ExistingData, Firmware, Gate, ImageFacts, ImageType, InstanceRecord,
+    PowerSeen, Resource, RootDevice,
 };
 use crate::units::{BmcEndpoint, Hostname, Iqn, Mac, Sha256, TableId};
 
@@ -90,6 +90,7 @@ pub enum Condition {
     DiskErased,
     RamdiskLeft,
     PhonedHome,
+    GatePassed,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -175,6 +176,18 @@ pub struct WriteDisk {
     /// Tables that bmctl wrote on this disk before; they may be overwritten.
     pub known_tables: Vec<TableId>,
     pub stall_s: u32,
+}
+
+/// What a deployed instance is asked, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PassGate {
+    pub instance: Addr,
+    pub node: Addr,
+    pub gate: Gate,
+    pub hostname: Hostname,
+    /// Its address as it is seen from outside, when the plan knows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Ipv4Addr>,
 }
 
 /// What the instance reads about itself from its config drive (NoCloud). Keys and user data come from the store.
@@ -300,6 +313,8 @@ pub enum Step {
         node: Addr,
         record: Box<InstanceRecord>,
     },
+    /// A look at the deployed instance, until it is as its rollout asks. It changes nothing, and its failing undoes nothing.
+    Gate(Box<PassGate>),
     RemoveBoot {
         node: Addr,
         target: BootTarget,
@@ -332,6 +347,14 @@ pub enum Lane {
 }
 
 impl Step {
+    pub fn gate(&self) -> Option<&PassGate> {
+        if let Step::Gate(pass) = self {
+            Some(pass)
+        } else {
+            None
+        }
+    }
+
     /// Short, in the field's words, for a progress line.
     pub fn title(&self) -> &'static str {
         match self {
@@ -365,6 +388,12 @@ impl Step {
             Step::Reboot { .. } => "reboot",
             Step::AwaitPhoneHome { .. } => "wait for phone home",
             Step::Finish { .. } => "finish",
+            Step::Gate(pass) => match pass.gate.check {
+                Check::PhoneHome => "gate phone home",
+                Check::Tcp { .. } => "gate tcp",
+                Check::Http { .. } => "gate http",
+                Check::Command { .. } => "gate command",
+            },
             Step::RemoveBoot { .. } => "remove boot files",
             Step::Release { .. } => "release node",
         }
@@ -388,6 +417,7 @@ impl Step {
             | Step::Reboot { .. }
             | Step::AwaitPhoneHome { .. }
             | Step::Finish { .. }
+            | Step::Gate(_)
             | Step::RemoveBoot { .. }
             | Step::Release { .. } => false,
         }
@@ -414,6 +444,7 @@ impl Step {
             Step::Reboot { .. } => (C::RamdiskReported, C::RamdiskLeft),
             Step::AwaitPhoneHome { .. } => (C::Nothing, C::PhonedHome),
             Step::Finish { .. } => (C::NodeClaimedByInstance, C::RecordedInState),
+            Step::Gate(_) => (C::Nothing, C::GatePassed),
             Step::RemoveBoot { .. } => (C::Nothing, C::BootFilesAbsent),
             Step::Release { .. } => (C::NodeUnclaimedOrOurs, C::NodeReleased),
         }

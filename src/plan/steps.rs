@@ -1,11 +1,12 @@
 //! The recipes: which steps a change is made of, in order (design §4).
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use super::layout;
 use super::step::{
-    Afterwards, Bmc, BootDevice, BootTarget, DiskTarget, InstanceBoot, Manner, Persistence,
-    PlannedStep, Step, StepId,
+    Afterwards, Bmc, BootDevice, BootTarget, DiskTarget, InstanceBoot, Manner, PassGate,
+    Persistence, PlannedStep, Step, StepId,
 };
 use super::write::{erasure, write_disk, written_table};
 use crate::ids::Addr;
@@ -115,6 +116,12 @@ impl Place<'_> {
             macs: record.macs.clone(),
             address,
         }
+    }
+
+    /// Where the instance is looked at from outside: its address in the site's network, else its first.
+    pub(super) fn asked_at(&self, record: &InstanceRecord) -> Option<Ipv4Addr> {
+        let at_site = self.target(record).address;
+        at_site.or_else(|| record.addresses.first().copied())
     }
 
     /// The disk to write to: the one that was written before, when there is one.
@@ -531,6 +538,38 @@ fn finish(
         LOCAL_LIMIT_S,
     );
 }
+
+/// What an instance has to show once it is deployed, one after the other. A failed one leaves it as it is.
+pub fn gates(
+    builder: &mut Builder,
+    instance: &Addr,
+    place: Place<'_>,
+    record: &InstanceRecord,
+    after: Vec<StepId>,
+) -> Vec<StepId> {
+    let mut chain = Chain {
+        builder,
+        instance,
+        node: place.addr,
+        last: after,
+        ids: Vec::new(),
+    };
+    for gate in &record.unproven {
+        let pass = PassGate {
+            instance: instance.clone(),
+            node: place.addr.clone(),
+            gate: gate.clone(),
+            hostname: record.desired.hostname.clone(),
+            address: place.asked_at(record),
+        };
+        let limit_s = gate.timeout_s.saturating_add(GATE_GRACE_S);
+        chain.then(Step::Gate(Box::new(pass)), limit_s);
+    }
+    chain.ids
+}
+
+/// Seconds in which a gate whose time is over says what it found last.
+const GATE_GRACE_S: u32 = 10;
 
 pub fn phase_of(power: PowerState) -> InstancePhase {
     match power {

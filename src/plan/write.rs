@@ -7,7 +7,7 @@ use super::layout::{self, Layout, Role};
 use super::step::{ConfigDrive, DiskTarget, InterfaceConfig, WriteDisk};
 use super::steps::{Context, Place};
 use crate::ids::Addr;
-use crate::model::{Erase, ImageType, InstanceRecord, Network};
+use crate::model::{Check, Erase, ImageType, InstanceRecord, Network};
 use crate::units::{Iqn, Mac, TableId};
 
 /// What is erased when the instance goes, and on which disk: the one that was written, whatever the node has been given
@@ -53,9 +53,8 @@ pub(super) fn write_disk(
         Ok(iqn) => iqn,
         Err(_) => unreachable!("hex digits make a valid iSCSI name"),
     };
-    let phone_home = record
-        .desired
-        .wait_for_phone_home
+    let calls = record.unproven.iter().any(|g| g.check == Check::PhoneHome);
+    let phone_home = (record.desired.wait_for_phone_home || calls)
         .then(|| format!("http://{}:{}", place.site.address, place.site.http_port));
     WriteDisk {
         instance: instance.clone(),

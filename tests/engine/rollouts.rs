@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bmctl::ids::Addr;
 use bmctl::model::event::{Event, Outcome};
-use bmctl::plan::rollout::{AtMostDown, Member, Rule, Share, roll_out};
+use bmctl::plan::rollout::{AtMostDown, Member, Part, Rule, Share, roll_out};
 use bmctl::plan::{Intent, Plan, planfile};
 
 use super::racks::{fleet, nodes};
@@ -22,6 +22,7 @@ fn rule() -> Rule {
         at_most_down: None,
         failures_max: 0,
         pause_s: 0,
+        gates: Vec::new(),
     }
 }
 
@@ -41,7 +42,11 @@ async fn planned(rig: &Rig, rule: &Rule) -> (bmctl::config::Loaded, Plan) {
     let members: Vec<Member<'_>> = names
         .iter()
         .zip(&labels)
-        .map(|(instance, labels)| Member { instance, labels })
+        .map(|(instance, labels)| Member {
+            instance,
+            labels,
+            part: Part::Changes,
+        })
         .collect();
     plan.rollouts = vec![roll_out(rule, &members, &plan.steps)];
     plan.id = planfile::id_of(&plan);

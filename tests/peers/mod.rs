@@ -1,6 +1,7 @@
 //! Programs we did not write, asked about the same things: they are the judges.
 
 mod bmc;
+mod gates;
 mod ipmi;
 
 use std::process::{Child, Command, Output, Stdio};

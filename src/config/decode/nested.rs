@@ -132,10 +132,7 @@ impl<'b> Reader<'b> {
         name: &'static str,
         mut read: impl FnMut(&mut Reader<'_>) -> Option<T>,
     ) -> Vec<T> {
-        let found = self.nested(name, 0, &mut |r, _| read(r));
-        let shown = Value::list(found.shown);
-        self.effective.insert(Arc::from(name), shown);
-        found.values
+        self.labelled_blocks(name, 0, |r, _| read(r))
     }
 
     pub fn block<T>(
@@ -144,6 +141,18 @@ impl<'b> Reader<'b> {
         mut read: impl FnMut(&mut Reader<'_>) -> Option<T>,
     ) -> Option<T> {
         self.labelled_block(name, 0, |r, _| read(r))
+    }
+
+    pub fn labelled_blocks<T>(
+        &mut self,
+        name: &'static str,
+        labels: usize,
+        mut read: impl FnMut(&mut Reader<'_>, &[Label]) -> Option<T>,
+    ) -> Vec<T> {
+        let found = self.nested(name, labels, &mut read);
+        let shown = Value::list(found.shown);
+        self.effective.insert(Arc::from(name), shown);
+        found.values
     }
 
     pub fn labelled_block<T>(

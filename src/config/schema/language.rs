@@ -232,7 +232,7 @@ static ROLLOUT: BlockSchema = BlockSchema {
         )
         .default("0"),
     ],
-    blocks: &[at_most_once(&PER_LABEL)],
+    blocks: &[at_most_once(&PER_LABEL), any(&GATE)],
     ..BlockSchema::new("rollout", "How a change goes through the fleet in turn.")
 };
 
@@ -248,6 +248,44 @@ static PER_LABEL: BlockSchema = BlockSchema {
         attr("n", Number(1, u32::MAX as u64), "So many of a group.").required(),
     ],
     ..BlockSchema::new("at_most_down", "How many of a group may be down at once.")
+};
+
+static GATE: BlockSchema = BlockSchema {
+    labels: &[LabelSchema {
+        name: "kind",
+        words: &["phone_home", "tcp", "http", "command"],
+    }],
+    attributes: &[
+        attr(
+            "port",
+            Number(1, 65535),
+            "The port that is to answer; 80 for http when left out.",
+        ),
+        attr("path", String, "What http asks for.").default("/"),
+        attr("status", Number(100, 599), "What http is to answer.").default("200"),
+        attr(
+            "command",
+            ListOf(&String),
+            "A program on the machine of apply, and its arguments; it is to end with 0.",
+        )
+        .example("[\"./smoke.sh\", \"fast\"]"),
+        attr(
+            "timeout",
+            Number(1, u32::MAX as u64),
+            "Seconds after which the gate has failed.",
+        )
+        .default("300"),
+        attr(
+            "interval",
+            Number(1, u32::MAX as u64),
+            "Seconds from one answer to the next question.",
+        )
+        .default("5"),
+    ],
+    ..BlockSchema::new(
+        "gate",
+        "What each instance has to pass before the next wave begins.",
+    )
 };
 
 static WINDOW: BlockSchema = BlockSchema {

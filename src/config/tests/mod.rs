@@ -3,6 +3,7 @@
 mod document;
 mod expressions;
 mod fleet;
+mod gates;
 mod heredocs;
 mod hostile;
 mod json;

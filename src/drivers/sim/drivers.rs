@@ -9,8 +9,8 @@ use super::faults::{Call, Mischief};
 use super::metal::{Act, Power, RELAY_MS, Written};
 use super::{World, machine_id};
 use crate::drivers::{
-    Agent, Boot, Clock, Disk, DiskJob, Done, DriverError, Drivers, FoundDisk, Images, IscsiTarget,
-    Ledger, PowerAct, PowerLook, Preparation, Progress, Report, Stop, Trouble,
+    Agent, Asked, Boot, Clock, Disk, DiskJob, Done, DriverError, Drivers, FoundDisk, Gates, Images,
+    IscsiTarget, Ledger, PowerAct, PowerLook, Preparation, Progress, Report, Stop, Trouble,
 };
 use crate::ids::Addr;
 use crate::model::recorded::{Phoned, WrittenDisk};
@@ -27,6 +27,8 @@ const BMC_MS: i64 = 40;
 const POLL_MS: i64 = 5_000;
 /// Milliseconds to erase a disk.
 const ERASE_MS: i64 = 1_000;
+/// Milliseconds a service takes to answer.
+const GATE_MS: i64 = 20;
 /// Bytes a millisecond over a gigabit link.
 const BYTES_PER_MS: u64 = 110_000;
 /// Tries of one exchange.
@@ -43,6 +45,7 @@ pub fn drivers(world: &Arc<World>) -> Drivers {
         boot: sim.clone(),
         disk: sim.clone(),
         images: sim.clone(),
+        gates: sim.clone(),
         ledger: sim.clone(),
         clock: sim,
     }
@@ -321,6 +324,31 @@ impl Images for Sim {
         _progress: &Progress<'_>,
     ) -> Done<()> {
         self.look("image")
+    }
+}
+
+#[async_trait]
+impl Gates for Sim {
+    /// A system that has come up serves whatever it is asked for, unless the weather is against it.
+    async fn look(&self, asked: &Asked<'_>) -> Done<String> {
+        let world = &self.0;
+        let faults = world.faults();
+        let limit_ms = i64::try_from(asked.limit.as_millis()).unwrap_or(i64::MAX);
+        if world.is_so(asked.instance, "gate_hang", faults.gate_hang) {
+            world.sleep(limit_ms).await;
+            return Err(silent("the simulated service"));
+        }
+        world.sleep(GATE_MS.min(limit_ms)).await;
+        self.look("the simulated service")?;
+        let machine = world.machine(asked.node);
+        let is_up = machine
+            .says()
+            .is_some_and(|(_, from_ms)| from_ms <= self.now_ms());
+        if !is_up || world.is_so(asked.instance, "gate_fail", faults.gate_fail) {
+            let found = "simulated: connection refused";
+            return Err(DriverError::new(Trouble::Failed, found));
+        }
+        Ok("simulated".to_owned())
     }
 }
 

@@ -20,6 +20,10 @@ pub struct Faults {
     pub write_fail: f64,
     /// An instance never phones home.
     pub no_phone: f64,
+    /// An instance never passes a gate: what it serves refuses.
+    pub gate_fail: f64,
+    /// An instance never answers at a gate.
+    pub gate_hang: f64,
     /// Simulated seconds in a real one; without it time passes as fast as it can.
     pub pace: Option<f64>,
 }
@@ -28,7 +32,7 @@ impl FromStr for Faults {
     type Err = ParseError;
 
     fn from_str(s: &str) -> Result<Faults, ParseError> {
-        const FORM: &str = "seed=N and any of loss=, bmc_down=, no_callback=, write_fail=, no_phone= from 0 to 1 and pace= (simulated seconds in a real one), joined by commas";
+        const FORM: &str = "seed=N and any of loss=, bmc_down=, no_callback=, write_fail=, no_phone=, gate_fail=, gate_hang= from 0 to 1 and pace= (simulated seconds in a real one), joined by commas";
         let bad = || ParseError::new(FORM, s);
         let mut faults = Faults::default();
         for part in s.split(',').filter(|p| !p.is_empty()) {
@@ -50,6 +54,8 @@ impl FromStr for Faults {
                 "no_callback" => faults.no_callback = chance()?,
                 "write_fail" => faults.write_fail = chance()?,
                 "no_phone" => faults.no_phone = chance()?,
+                "gate_fail" => faults.gate_fail = chance()?,
+                "gate_hang" => faults.gate_hang = chance()?,
                 "pace" => {
                     let pace = number()?;
                     faults.pace = Some(pace).filter(|p| p.is_finite() && *p > 0.0);
@@ -71,11 +77,13 @@ impl fmt::Display for Faults {
             no_callback,
             write_fail,
             no_phone,
+            gate_fail,
+            gate_hang,
             pace,
         } = self;
         write!(
             f,
-            "seed={seed},loss={loss},bmc_down={bmc_down},no_callback={no_callback},write_fail={write_fail},no_phone={no_phone}"
+            "seed={seed},loss={loss},bmc_down={bmc_down},no_callback={no_callback},write_fail={write_fail},no_phone={no_phone},gate_fail={gate_fail},gate_hang={gate_hang}"
         )?;
         match pace {
             Some(pace) => write!(f, ",pace={pace}"),

@@ -26,6 +26,7 @@ pub use faults::{Call, Faults, Mischief, Trick};
 
 use super::{Done, DriverError, FoundDisk, Trouble, choose_disk};
 use crate::ids::Addr;
+use crate::model::PowerSeen;
 use crate::plan::step::{DiskTarget, Step};
 use crate::plan::{Bmc, Plan, StepId};
 use metal::{Act, Content, MachineId, Metal, SimDisk};
@@ -115,6 +116,16 @@ impl World {
         truth.metal.clone()
     }
 
+    /// Whether a machine is on, as its BMC would say after the time an answer takes.
+    pub fn power(&self, bmc: &Bmc) -> PowerSeen {
+        let mut truth = self.truth();
+        let now_ms = truth.now_ms;
+        match truth.metal.machine(&machine_id(bmc), now_ms).is_on {
+            true => PowerSeen::On,
+            false => PowerSeen::Off,
+        }
+    }
+
     /// An act on a machine, by a driver or by somebody in the aisle.
     pub fn befall(&self, act: Act) -> Done<()> {
         let mut truth = self.truth();
@@ -145,6 +156,10 @@ impl World {
                 if let Step::AwaitPhoneHome { instance, node, .. } = &step.step {
                     truth.node_of.insert(instance.clone(), node.clone());
                 }
+                if let Some(pass) = step.step.gate() {
+                    let (instance, node) = (pass.instance.clone(), pass.node.clone());
+                    truth.node_of.insert(instance, node);
+                }
                 if let Step::WriteDisk(write) = &step.step {
                     wanted.insert(&write.node, &write.disk);
                 }
@@ -153,6 +168,7 @@ impl World {
                 }
             }
         }
+        self.recognize(plan);
         for (node, target) in wanted {
             let machine = self.machine_of(node);
             let fits = self
@@ -164,6 +180,26 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// A plan that only asks says nothing of BMCs: its machines are told by what runs on them.
+    fn recognize(&self, plan: &Plan) {
+        let mut truth = self.truth();
+        let gates = plan.steps.iter().filter_map(|s| s.step.gate());
+        let strange: Vec<_> = gates
+            .filter(|pass| !truth.machine_of.contains_key(&pass.node))
+            .collect();
+        if strange.is_empty() {
+            return;
+        }
+        let machines = truth.metal.machines.iter();
+        let named = machines.filter_map(|(id, machine)| Some((machine.says()?.0.to_owned(), id)));
+        let by_name: BTreeMap<String, MachineId> = named.map(|(n, id)| (n, id.clone())).collect();
+        for pass in strange {
+            if let Some(id) = by_name.get(pass.hostname.as_str()) {
+                truth.machine_of.insert(pass.node.clone(), id.clone());
+            }
+        }
     }
 
     /// A node without a BMC in the plan is called by its own name.

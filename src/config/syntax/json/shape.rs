@@ -35,6 +35,7 @@ pub fn property(around: &[&str], name: &str) -> Property {
         (["removed"], "lifecycle") => block(0),
         (["moved"] | ["removed"] | ["import"], "from" | "to") => Property::Expression,
         (["network"], "dhcp") => block(0),
+        (["rollout"], "gate") => block(1),
         (["site"], "limits") => block(0),
         (["node"], "power") => block(1),
         (["node"], "root_device" | "serial_console") => block(0),

@@ -1,0 +1,246 @@
+//! Carries out one step: look, and if its goal does not hold, act and look again (design rule 4). The only caller of drivers.
+
+mod disk;
+mod gate;
+mod power;
+
+use std::time::Duration;
+
+use super::lifecycle::Fact;
+use super::loans::Returns;
+use super::machine::Performed;
+use crate::drivers::{Done, DriverError, Drivers, Preparation, Progress, Trouble};
+use crate::ids::Addr;
+use crate::model::event::Outcome;
+use crate::plan::PlannedStep;
+use crate::plan::step::{BootTarget, InstanceBoot, Manner, Step};
+use crate::store::BootEntry;
+
+pub use power::look_at_power;
+
+type Ended = Result<(Outcome, Option<Fact>), DriverError>;
+
+/// Performs the step within its limit; after a failure gives back what its deployment borrowed.
+pub async fn perform(
+    step: &PlannedStep,
+    returns: Option<&Returns>,
+    drivers: &Drivers,
+    progress: &Progress<'_>,
+) -> Performed {
+    let limit = Duration::from_secs(u64::from(step.limit_s));
+    let ended = tokio::select! {
+        biased;
+        ended = act(step, drivers, progress) => ended,
+        () = drivers.clock.sleep(limit) => Err(DriverError::new(
+            Trouble::TimedOut,
+            format!("{}: no end after {} s; {}", step.step.title(), step.limit_s, next_move(&step.step)),
+        )),
+    };
+    match ended {
+        Ok((outcome, fact)) => Performed {
+            outcome,
+            fact,
+            attention: None,
+        },
+        Err(error) => {
+            let attention = match returns {
+                Some(returns) => give_back(returns, drivers).await.err().map(|e| {
+                    format!("after a failure ({error}) the node could not be left clean: {e}")
+                }),
+                None => None,
+            };
+            Performed {
+                outcome: Outcome::Failed { why: error.message },
+                fact: None,
+                attention,
+            }
+        }
+    }
+}
+
+fn next_move(step: &Step) -> &'static str {
+    match step {
+        Step::AwaitRamdisk { .. } => {
+            "look at the node's console: does it get an address, does it load the ramdisk?"
+        }
+        Step::AwaitPhoneHome { .. } => {
+            "look at the instance's console; wait_for_phone_home = false if its image cannot"
+        }
+        Step::PowerOn { .. } | Step::PowerOff { .. } | Step::SetBootDevice { .. } => {
+            "look at the BMC"
+        }
+        Step::CheckDisk { .. } | Step::WriteDisk(_) | Step::EraseDisk { .. } => {
+            "look at the network and the disk"
+        }
+        Step::Record { .. }
+        | Step::Forget { .. }
+        | Step::Move { .. }
+        | Step::Claim { .. }
+        | Step::CheckImage { .. }
+        | Step::BootDeploy { .. }
+        | Step::BootInstance { .. }
+        | Step::Reboot { .. }
+        | Step::Finish { .. }
+        | Step::Gate(_)
+        | Step::RemoveBoot { .. }
+        | Step::Release { .. } => "apply again",
+    }
+}
+
+async fn act(step: &PlannedStep, drivers: &Drivers, progress: &Progress<'_>) -> Ended {
+    match &step.step {
+        // Their whole effect is the change of state that is written with their end.
+        Step::Record { .. } | Step::Forget { .. } | Step::Move { .. } => done("recorded"),
+        Step::Claim { instance, node, .. } => {
+            drivers.ledger.claim(node, instance).await?;
+            done("claimed")
+        }
+        Step::CheckImage { source, facts, .. } => {
+            drivers.images.check(source, facts, progress).await?;
+            done(format!("sha256 {}", facts.sha256.short()))
+        }
+        Step::BootDeploy {
+            instance,
+            node,
+            target,
+            ramdisk,
+            kernel_args,
+            key_lifetime_s,
+        } => {
+            let boot = Preparation {
+                instance,
+                node,
+                target,
+                ramdisk,
+                kernel_args,
+                key_lifetime_s: *key_lifetime_s,
+            };
+            drivers.agent.prepare(&boot).await?;
+            done("published")
+        }
+        Step::PowerOff { bmc, how, seen } => power::off(bmc, *how, seen.as_ref(), drivers).await,
+        Step::PowerOn { bmc } => power::on(bmc, drivers).await,
+        Step::SetBootDevice {
+            bmc,
+            device,
+            persistence,
+            firmware,
+        } => power::set_boot_device(bmc, *device, *persistence, *firmware, drivers).await,
+        Step::AwaitRamdisk { node, .. } => hear(node, drivers).await,
+        Step::CheckDisk {
+            node,
+            instance,
+            disk,
+            existing,
+            known_tables,
+            table: _,
+        } => {
+            let mine = disk::Mine {
+                instance,
+                node,
+                existing: *existing,
+                known_tables,
+            };
+            disk::check(&mine, disk, drivers).await
+        }
+        Step::WriteDisk(write) => disk::write(write, drivers, progress).await,
+        Step::EraseDisk {
+            node, disk, mode, ..
+        } => disk::erase(node, disk, *mode, drivers).await,
+        Step::BootInstance {
+            instance,
+            target,
+            boot,
+            ..
+        } => publish(instance, target, boot, drivers).await,
+        Step::Reboot { node, .. } => reboot(node, drivers).await,
+        Step::AwaitPhoneHome {
+            instance, hostname, ..
+        } => gate::phone_home(instance, hostname.as_str(), drivers).await,
+        Step::Gate(pass) => gate::pass(pass, drivers).await,
+        // Whatever channel is still open on this node has nothing more to say.
+        Step::Finish { node, .. } => {
+            drivers.agent.end(node).await?;
+            done("recorded")
+        }
+        Step::RemoveBoot { node, target } => {
+            drivers.boot.withdraw(target).await?;
+            drivers.agent.end(node).await?;
+            done("removed")
+        }
+        Step::Release { .. } => done("released"),
+    }
+}
+
+async fn hear(node: &Addr, drivers: &Drivers) -> Ended {
+    let report = drivers.agent.report(node).await?;
+    let disks = report.disks.len();
+    done(format!("{node} at {}, {disks} disks", report.address))
+}
+
+async fn publish(
+    instance: &Addr,
+    target: &BootTarget,
+    boot: &InstanceBoot,
+    drivers: &Drivers,
+) -> Ended {
+    let entry = BootEntry::Instance {
+        instance: instance.clone(),
+        target: target.clone(),
+        boot: boot.clone(),
+    };
+    drivers.boot.publish(&entry).await?;
+    done(match boot {
+        InstanceBoot::Network { .. } => "kernel and initrd from the site",
+        InstanceBoot::LocalDisk => "from the disk",
+    })
+}
+
+async fn reboot(node: &Addr, drivers: &Drivers) -> Ended {
+    drivers.agent.reboot(node).await?;
+    drivers.agent.end(node).await?;
+    done("told the ramdisk, which agreed")
+}
+
+fn done(detail: impl Into<String>) -> Ended {
+    Ok((
+        Outcome::Done {
+            detail: detail.into(),
+        },
+        None,
+    ))
+}
+
+fn already(detail: &str) -> Ended {
+    let detail = detail.to_owned();
+    Ok((Outcome::AlreadyDone { detail }, None))
+}
+
+/// After a failure: no boot files for a deployment, no key that is worth something, no ramdisk that still runs (row P18).
+pub async fn give_back(returns: &Returns, drivers: &Drivers) -> Done<()> {
+    let limit = Duration::from_secs(RETURN_LIMIT_S);
+    let all = async {
+        let mut troubles = Vec::new();
+        troubles.extend(drivers.boot.withdraw(&returns.target).await.err());
+        troubles.extend(drivers.agent.end(&returns.node).await.err());
+        troubles.extend(
+            power::off(&returns.bmc, Manner::Hard, None, drivers)
+                .await
+                .err(),
+        );
+        match troubles.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    };
+    tokio::select! {
+        biased;
+        returned = all => returned,
+        () = drivers.clock.sleep(limit) => Err(DriverError::new(
+            Trouble::TimedOut,
+            format!("{} could not be powered off within {RETURN_LIMIT_S} s; look at its BMC", returns.node),
+        )),
+    }
+}
+
+const RETURN_LIMIT_S: u64 = 60;

@@ -1,0 +1,195 @@
+//! What a program of the user's says. It is started without a shell, with an environment that holds nothing of bmctl's, in a process
+//! group of its own; whatever ends the look ends the group.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use super::not_so;
+use crate::drivers::{Asked, Done, Trouble};
+
+/// What a program may read of the environment; all else of it, tokens and passwords of CI among it, is not its business.
+const KEPT: [&str; 3] = ["PATH", "HOME", "LANG"];
+/// Of what a program says, the end is kept: that is where it says what is wrong.
+const SAID_BYTES_MAX: usize = 4096;
+/// How long words that were written before its end may take to arrive. Whoever it has left behind in the background may keep the
+/// pipe open for ever.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+pub async fn look(root: &Path, argv: &[String], asked: &Asked<'_>) -> Done<String> {
+    let Some((program, rest)) = argv.split_first() else {
+        return Err(not_so(Trouble::Conflict, "a command without a program"));
+    };
+    let mut command = Command::new(found_at(root, program));
+    command
+        .args(rest)
+        .current_dir(root)
+        .env_clear()
+        .envs(
+            KEPT.iter()
+                .filter_map(|name| Some((*name, std::env::var_os(name)?))),
+        )
+        .env("BMCTL_INSTANCE", asked.instance.to_string())
+        .env("BMCTL_NODE", asked.node.to_string())
+        .env("BMCTL_HOSTNAME", asked.hostname)
+        .env(
+            "BMCTL_ADDRESS",
+            asked.address.map(|a| a.to_string()).unwrap_or_default(),
+        )
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let child = command.spawn().map_err(|error| {
+        let found = format!("{}: cannot be started: {error}", program.escape_debug());
+        not_so(Trouble::Conflict, found)
+    })?;
+    let mut group = Group::of(child);
+    let mut said = Said::default();
+    let ended = tokio::select! {
+        ended = said.until_the_end_of(&mut group) => Some(ended),
+        () = sleep(asked.limit) => None,
+    };
+    drop(group);
+    let said = said.shown();
+    match ended {
+        Some(Ok(status)) if status.success() => Ok(status.to_string()),
+        Some(Ok(status)) => Err(not_so(Trouble::Failed, format!("{status}{said}"))),
+        Some(Err(error)) => Err(not_so(Trouble::Failed, format!("{error}{said}"))),
+        None => {
+            let found = format!(
+                "killed after {} s without an end{said}",
+                asked.limit.as_secs()
+            );
+            Err(not_so(Trouble::TimedOut, found))
+        }
+    }
+}
+
+/// A program that is named with a directory stands in the root module; any other is looked for in PATH.
+fn found_at(root: &Path, program: &str) -> PathBuf {
+    match program.contains('/') {
+        true => root.join(program),
+        false => PathBuf::from(program),
+    }
+}
+
+/// A program and what it has started. Dropped before its end, it is killed with all of them: nothing goes on behind a run that
+/// was interrupted.
+struct Group {
+    child: Child,
+    /// None once its end was seen: the number may be another's by then.
+    leader: Option<Pid>,
+}
+
+impl Group {
+    fn of(child: Child) -> Group {
+        let number = child.id().and_then(|id| i32::try_from(id).ok());
+        Group {
+            child,
+            leader: number.and_then(Pid::from_raw),
+        }
+    }
+
+    async fn end(&mut self) -> std::io::Result<ExitStatus> {
+        let status = self.child.wait().await?;
+        self.leader = None;
+        Ok(status)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.leader {
+            // It fails when they have all ended in this moment, which is what is wanted.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+/// What the program has said so far, on both of its outputs.
+#[derive(Default)]
+struct Said {
+    bytes: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Said {
+    async fn until_the_end_of(&mut self, group: &mut Group) -> std::io::Result<ExitStatus> {
+        let (mut out, mut err) = (group.child.stdout.take(), group.child.stderr.take());
+        loop {
+            let heard = tokio::select! {
+                heard = next(&mut out) => heard,
+                heard = next(&mut err) => heard,
+                ended = group.end() => {
+                    let rest = async {
+                        while out.is_some() || err.is_some() {
+                            let heard = tokio::select! {
+                                heard = next(&mut out) => heard,
+                                heard = next(&mut err) => heard,
+                            };
+                            self.keep(&heard);
+                        }
+                    };
+                    // Nothing more by then is all there is.
+                    let _ = timeout(LAST_WORDS, rest).await;
+                    return ended;
+                }
+            };
+            self.keep(&heard);
+        }
+    }
+
+    fn keep(&mut self, heard: &[u8]) {
+        self.bytes.extend_from_slice(heard);
+        let surplus = self.bytes.len().saturating_sub(SAID_BYTES_MAX);
+        self.is_cut |= surplus > 0;
+        self.bytes.drain(..surplus);
+    }
+
+    /// For a terminal: no control characters but the ends of lines.
+    fn shown(&self) -> String {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let lines = text.lines().map(|line| harmless(line.trim_end()));
+        let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
+        let cut = if self.is_cut { "..." } else { "" };
+        match lines.is_empty() {
+            true => ", and it said nothing".to_owned(),
+            false => format!("; it said: {cut}{}", lines.join("\n    ")),
+        }
+    }
+}
+
+fn harmless(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for c in line.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+/// What comes next; none of it once the output is closed, which then stays silent.
+async fn next(from: &mut Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    const CHUNK_BYTES: usize = 1024;
+    let Some(open) = from else {
+        return std::future::pending().await;
+    };
+    let mut chunk = vec![0; CHUNK_BYTES];
+    match open.read(&mut chunk).await {
+        Ok(count) if count > 0 => chunk.truncate(count),
+        // The program has closed it, or it cannot be read: its exit status tells the rest.
+        Ok(_) | Err(_) => {
+            *from = None;
+            chunk.clear();
+        }
+    }
+    chunk
+}
