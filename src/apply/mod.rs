@@ -14,6 +14,8 @@
 pub mod budgets;
 mod drive;
 #[deny(clippy::disallowed_methods)]
+pub mod forecast;
+#[deny(clippy::disallowed_methods)]
 pub mod lifecycle;
 #[deny(clippy::disallowed_methods)]
 pub mod loans;
