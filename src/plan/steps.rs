@@ -95,8 +95,26 @@ impl Place<'_> {
                 endpoint: self.node.power.endpoint(),
                 user: user.clone(),
                 cipher_suite: *cipher_suite,
+                interval_ms: self.site.limits.bmc_interval_ms,
             },
         }
+    }
+
+    /// What a step needs more than its limit, seconds, because its BMC is left alone between two exchanges.
+    fn rests_s(&self) -> u32 {
+        // Looks that agree, the command, and looks that agree again, with one command more.
+        const EXCHANGES: u32 = 8;
+        let rests_ms = self.site.limits.bmc_interval_ms.saturating_mul(EXCHANGES);
+        rests_ms.div_ceil(1000)
+    }
+
+    fn bmc_limit_s(&self) -> u32 {
+        BMC_LIMIT_S.saturating_add(self.rests_s())
+    }
+
+    fn power_limit_s(&self) -> u32 {
+        let limit_s = self.site.limits.power_timeout_s;
+        limit_s.saturating_add(self.rests_s())
     }
 
     fn target(&self, record: &InstanceRecord) -> BootTarget {
@@ -156,14 +174,13 @@ impl Chain<'_> {
     }
 
     fn hard_off(&mut self, bmc: &Bmc, place: Place<'_>) {
-        self.power_off(bmc, Manner::Hard, place.site.limits.power_timeout_s);
+        self.power_off(bmc, Manner::Hard, place.power_limit_s());
     }
 
     /// For systems whose data stays.
     fn soft_off(&mut self, bmc: &Bmc, place: Place<'_>) {
-        let limits = &place.site.limits;
-        let grace_s = limits.soft_off_timeout_s;
-        let limit_s = limits.power_timeout_s.saturating_add(grace_s);
+        let grace_s = place.site.limits.soft_off_timeout_s;
+        let limit_s = place.power_limit_s().saturating_add(grace_s);
         self.power_off(bmc, Manner::Soft { grace_s }, limit_s);
     }
 
@@ -247,7 +264,7 @@ pub fn deploy(
         },
         LOCAL_LIMIT_S,
     );
-    chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
+    chain.then(boot_for_good(&bmc, place, record), place.bmc_limit_s());
     chain.then(
         Step::Reboot {
             instance: instance.clone(),
@@ -287,8 +304,8 @@ pub fn resume_written(
         },
         LOCAL_LIMIT_S,
     );
-    chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
-    chain.then(Step::PowerOn { bmc: bmc.clone() }, limits.power_timeout_s);
+    chain.then(boot_for_good(&bmc, place, record), place.bmc_limit_s());
+    chain.then(Step::PowerOn { bmc: bmc.clone() }, place.power_limit_s());
     finish(&mut chain, place, record, &bmc, limits.boot_timeout_s);
     chain.ids
 }
@@ -342,7 +359,6 @@ pub fn in_place(
     work: InPlace,
     after: Vec<StepId>,
 ) -> Vec<StepId> {
-    let limits = &place.site.limits;
     let bmc = place.bmc();
     let mut chain = Chain {
         builder,
@@ -364,7 +380,7 @@ pub fn in_place(
     }
     let sets_device = work.power && record.desired.power_state == PowerState::On;
     if work.boot_device && !sets_device {
-        chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
+        chain.then(boot_for_good(&bmc, place, record), place.bmc_limit_s());
     }
     if work.power {
         match record.desired.power_state {
@@ -372,8 +388,8 @@ pub fn in_place(
                 chain.soft_off(&bmc, place);
             }
             PowerState::On => {
-                chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
-                chain.then(Step::PowerOn { bmc }, limits.power_timeout_s);
+                chain.then(boot_for_good(&bmc, place, record), place.bmc_limit_s());
+                chain.then(Step::PowerOn { bmc }, place.power_limit_s());
             }
         }
     }
@@ -486,9 +502,9 @@ fn into_ramdisk(chain: &mut Chain<'_>, place: Place<'_>, target: &BootTarget, bm
             persistence: Persistence::Once,
             firmware: place.node.firmware,
         },
-        BMC_LIMIT_S,
+        place.bmc_limit_s(),
     );
-    chain.then(Step::PowerOn { bmc: bmc.clone() }, limits.power_timeout_s);
+    chain.then(Step::PowerOn { bmc: bmc.clone() }, place.power_limit_s());
     chain.then(
         Step::AwaitRamdisk {
             instance: chain.instance.clone(),

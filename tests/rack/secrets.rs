@@ -121,7 +121,11 @@ fn no_secret_of_a_deploy_is_anywhere() {
     });
     let user_data = "user_data = \"#cloud-config\\npassword: ${var.canary}\\n\"";
     let variable = "variable \"canary\" {\n  type      = string\n  sensitive = true\n}\n";
-    rack.write(&(base("bios_loader = \"pxelinux\"") + variable + &instance("web", "r1-01", "partition", user_data)));
+    rack.write(
+        &(base("bios_loader = \"pxelinux\"")
+            + variable
+            + &instance("web", "r1-01", "partition", user_data)),
+    );
     let (out, err) = (rack.path().join("out"), rack.path().join("err"));
     let mut apply = rack
         .inside(&["apply", "--auto-approve", "--json-into", "events.json"])

@@ -20,17 +20,44 @@ pub use power::look_at_power;
 
 type Ended = Result<(Outcome, Option<Fact>), DriverError>;
 
+/// Who is told how a step gets on.
+pub struct Words<'a> {
+    pub progress: &'a Progress<'a>,
+    /// What a step that has begun waits for.
+    pub waits: &'a (dyn Fn(String) + Send + Sync),
+}
+
+impl Words<'_> {
+    pub const NONE: Words<'static> = Words {
+        progress: &|_, _, _| {},
+        waits: &|_| {},
+    };
+}
+
 /// Performs the step within its limit; after a failure gives back what its deployment borrowed.
 pub async fn perform(
     step: &PlannedStep,
     returns: Option<&Returns>,
     drivers: &Drivers,
-    progress: &Progress<'_>,
+    words: &Words<'_>,
 ) -> Performed {
+    // A rest of less is over before anybody has read of it.
+    const TOLD: Duration = Duration::from_millis(500);
+    if let Some(bmc) = step.step.nature().bmc
+        && drivers
+            .power
+            .rest_before(bmc)
+            .is_some_and(|rest| rest >= TOLD)
+    {
+        (words.waits)(format!(
+            "its BMC, which is left alone for {} ms between two exchanges",
+            bmc.interval_ms
+        ));
+    }
     let limit = Duration::from_secs(u64::from(step.limit_s));
     let ended = tokio::select! {
         biased;
-        ended = act(step, drivers, progress) => ended,
+        ended = act(step, drivers, words.progress) => ended,
         () = drivers.clock.sleep(limit) => Err(DriverError::new(
             Trouble::TimedOut,
             format!("{}: no end after {} s; {}", step.step.title(), step.limit_s, next_move(&step.step)),
