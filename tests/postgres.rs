@@ -33,20 +33,7 @@ pub fn workspace() -> String {
 impl Server {
     /// Settings are those of postgresql.conf, such as `ssl=on`.
     pub fn start(settings: &[&str]) -> Server {
-        let place = Path::new("/dev/shm");
-        let place = if place.is_dir() {
-            place
-        } else {
-            Path::new("/tmp")
-        };
-        let dir = tempfile::Builder::new()
-            .prefix("bmctl-pg-")
-            .tempdir_in(place)
-            .unwrap()
-            .keep();
-        if let Some((uid, gid)) = unprivileged() {
-            std::os::unix::fs::chown(&dir, Some(uid), Some(gid)).unwrap();
-        }
+        let dir = empty_dir();
         let data = dir.join("data");
         let data_text = data.to_str().unwrap();
         check(program("initdb").args([
@@ -77,6 +64,13 @@ impl Server {
         std::fs::write(&conf, format!("{old}\ninclude 'bmctl.conf'\n")).unwrap();
         std::fs::set_permissions(data.join("bmctl.conf"), PermissionsExt::from_mode(0o644))
             .unwrap();
+        let server = Server::watched(dir, port);
+        server.control(&["start"]);
+        server
+    }
+
+    fn watched(dir: PathBuf, port: u16) -> Server {
+        let data = dir.join("data");
         let watcher = program("sh")
             .args([
                 "-c",
@@ -90,13 +84,56 @@ impl Server {
             .process_group(0)
             .spawn()
             .unwrap();
-        let server = Server {
+        Server {
             dir,
             port,
             _watcher: watcher,
-        };
+        }
+    }
+
+    /// A second server that follows this one, reads only, and confirms what this one commits.
+    pub fn standby(&self) -> Server {
+        let dir = empty_dir();
+        let data = dir.join("data");
+        check(program("pg_basebackup").args([
+            "-D",
+            data.to_str().unwrap(),
+            "-h",
+            self.dir.to_str().unwrap(),
+            "-p",
+            &self.port.to_string(),
+            "-U",
+            "bmctl",
+            "--checkpoint=fast",
+            "--write-recovery-conf",
+            "--no-sync",
+        ]));
+        let port = free_port();
+        let text = format!(
+            "port = {port}\nlisten_addresses = 'localhost'\nunix_socket_directories = '{}'\nfsync = off\nmax_connections = 300\n",
+            dir.display()
+        );
+        std::fs::write(data.join("bmctl.conf"), text).unwrap();
+        let server = Server::watched(dir, port);
         server.control(&["start"]);
         server
+    }
+
+    /// A setting of a server that runs.
+    pub async fn set(&self, setting: &'static str) {
+        let pool = sqlx::PgPool::connect(self.url().expose()).await.unwrap();
+        let sql = sqlx::AssertSqlSafe(format!("ALTER SYSTEM SET {setting}"));
+        sqlx::query(sql).execute(&pool).await.unwrap();
+        sqlx::query("SELECT pg_reload_conf()")
+            .execute(&pool)
+            .await
+            .unwrap();
+        pool.close().await;
+    }
+
+    /// From here on it is the one that is written to.
+    pub fn promote(&self) {
+        self.control(&["promote"]);
     }
 
     /// As after a power cut of the server, and up again.
@@ -140,6 +177,25 @@ impl Server {
             self.dir.display()
         ))
     }
+}
+
+/// Of the user that servers run as.
+fn empty_dir() -> PathBuf {
+    let place = Path::new("/dev/shm");
+    let place = if place.is_dir() {
+        place
+    } else {
+        Path::new("/tmp")
+    };
+    let dir = tempfile::Builder::new()
+        .prefix("bmctl-pg-")
+        .tempdir_in(place)
+        .unwrap()
+        .keep();
+    if let Some((uid, gid)) = unprivileged() {
+        std::os::unix::fs::chown(&dir, Some(uid), Some(gid)).unwrap();
+    }
+    dir
 }
 
 /// The user that a server runs as when the tests are run by root, which PostgreSQL refuses.

@@ -1,8 +1,8 @@
 //! `bmctl state history`
 
-use super::context::{self, ConfigArgs};
+use super::context::ConfigArgs;
 use super::out::Out;
-use super::{CommandResult, Exit, Global, prune};
+use super::{CommandResult, Exit, Global, prune, state};
 use crate::ids::Addr;
 use crate::store::{By, Did, Past, Which};
 use crate::units::utc;
@@ -25,10 +25,7 @@ pub struct Args {
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    let configured = context::configure(global, &args.config, out)?;
-    let backend = &configured.loaded.settings.state;
-    let (store, _) =
-        context::open_store(&configured.root, backend, &configured.key, args.sim).await?;
+    let store = state::open(global, &args.config, args.sim, out).await?;
     let which = match &args.address {
         Some(addr) => Which::Of(addr),
         None => Which::All,

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::context::{self, ConfigArgs};
+use super::context::ConfigArgs;
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global};
+use super::{CommandResult, Exit, Failure, Global, state};
 use crate::drivers::child;
 use crate::store::{Actor, Force, Lease, LeaseRow, Store, StoreError, TERM, Waiting};
 use crate::units::utc;
@@ -23,11 +23,20 @@ enum Command {
     List {
         #[command(flatten)]
         config: ConfigArgs,
+        /// The lock of the simulated state of `--sim`
+        #[arg(long)]
+        sim: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Take the lock from a holder that is gone; with --force, from one that lives
     Release {
         #[command(flatten)]
         config: ConfigArgs,
+        /// The lock of the simulated state of `--sim`
+        #[arg(long)]
+        sim: bool,
         /// Even when its holder seems to live: that apply ends without writing anything more
         #[arg(long)]
         force: bool,
@@ -35,20 +44,23 @@ enum Command {
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    let (Command::List { config } | Command::Release { config, .. }) = &args.command;
-    let configured = context::configure(global, config, out)?;
-    let backend = &configured.loaded.settings.state;
-    let (store, _) = context::open_store(&configured.root, backend, &configured.key, false).await?;
     match args.command {
-        Command::List { .. } => {
-            let held: Vec<LeaseRow> = store.leases().await?;
-            let held: Vec<&LeaseRow> = held.iter().filter(|l| l.holder.is_some()).collect();
+        Command::List { config, sim, json } => {
+            let store = state::open(global, &config, sim, out).await?;
+            let mut held: Vec<LeaseRow> = store.leases().await?;
+            held.retain(|lease| lease.holder.is_some());
+            if json {
+                let all: Vec<_> = held.iter().map(as_json).collect();
+                out.line(&serde_json::to_string_pretty(&all)?);
+                return Ok(Exit::Done);
+            }
             if held.is_empty() {
                 out.line("Nobody holds the lock.");
             }
-            held.into_iter().for_each(|lease| show(lease, out));
+            held.iter().for_each(|lease| show(lease, out));
         }
-        Command::Release { force, .. } => {
+        Command::Release { config, sim, force } => {
+            let store = state::open(global, &config, sim, out).await?;
             let force = if force { Force::Yes } else { Force::No };
             let released = store.release(force).await.map_err(refused)?;
             match released.holder {
@@ -58,6 +70,16 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         }
     }
     Ok(Exit::Done)
+}
+
+fn as_json(lease: &LeaseRow) -> serde_json::Value {
+    serde_json::json!({
+        "lock": lease.name,
+        "holder": lease.holder,
+        "since": utc(lease.since_ms),
+        "expires": utc(lease.expires_ms),
+        "is_held": lease.is_held(),
+    })
 }
 
 fn show(lease: &LeaseRow, out: &Out) {

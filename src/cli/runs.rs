@@ -3,9 +3,9 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
-use super::context::{self, ConfigArgs};
+use super::context::ConfigArgs;
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, prune};
+use super::{CommandResult, Exit, Failure, Global, prune, state};
 use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
 use crate::plan::{Change, Plan};
@@ -40,20 +40,8 @@ pub struct WhyArgs {
     json: bool,
 }
 
-async fn store(
-    global: &Global,
-    config: &ConfigArgs,
-    sim: bool,
-    out: &Out,
-) -> Result<Store, Failure> {
-    let configured = context::configure(global, config, out)?;
-    let state = &configured.loaded.settings.state;
-    let opened = context::open_store(&configured.root, state, &configured.key, sim).await?;
-    Ok(opened.0)
-}
-
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    let store = store(global, &args.config, args.sim, out).await?;
+    let store = state::open(global, &args.config, args.sim, out).await?;
     let runs = store.runs().await?;
     if args.json {
         let all: Vec<_> = runs.iter().map(as_json).collect();
@@ -118,7 +106,7 @@ fn ended(run: &RunRow) -> String {
 }
 
 pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
-    let store = store(global, &args.config, args.sim, out).await?;
+    let store = state::open(global, &args.config, args.sim, out).await?;
     let records = store.records_about(&args.address).await?;
     let runs = store.runs().await?;
     let recorded = store.recorded().await?;

@@ -18,6 +18,9 @@ enum Command {
     List {
         #[command(flatten)]
         config: ConfigArgs,
+        /// The simulated state of `--sim`
+        #[arg(long)]
+        sim: bool,
         /// Only those that start with PREFIX
         prefix: Option<String>,
         /// Print JSON
@@ -28,6 +31,9 @@ enum Command {
     Show {
         #[command(flatten)]
         config: ConfigArgs,
+        /// The simulated state of `--sim`
+        #[arg(long)]
+        sim: bool,
         /// Such as 'node.rack["r1-01"]'
         address: Addr,
     },
@@ -35,6 +41,9 @@ enum Command {
     Verify {
         #[command(flatten)]
         config: ConfigArgs,
+        /// The simulated state of `--sim`
+        #[arg(long)]
+        sim: bool,
     },
     /// Show what became of the records: when, by whom, and what they were before
     History(history::Args),
@@ -55,6 +64,9 @@ enum Command {
     Accept {
         #[command(flatten)]
         config: ConfigArgs,
+        /// The simulated state of `--sim`
+        #[arg(long)]
+        sim: bool,
     },
 }
 
@@ -69,26 +81,44 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         Command::Undo(args) => surgery::undo(global, args, out).await,
         Command::List {
             config,
+            sim,
             prefix,
             json,
-        } => list(&open(global, &config, out).await?, prefix, json, out).await,
-        Command::Show { config, address } => {
-            show(&open(global, &config, out).await?, &address, out).await
+        } => {
+            let store = open(global, &config, sim, out).await?;
+            list(&store, prefix, json, out).await
         }
-        Command::Verify { config } => verify(&open(global, &config, out).await?, out).await,
-        Command::Accept { config } => {
-            let serial = open(global, &config, out).await?.accept().await?;
+        Command::Show {
+            config,
+            sim,
+            address,
+        } => {
+            let store = open(global, &config, sim, out).await?;
+            show(&store, &address, out).await
+        }
+        Command::Verify { config, sim } => {
+            verify(&open(global, &config, sim, out).await?, out).await
+        }
+        Command::Accept { config, sim } => {
+            let store = open(global, &config, sim, out).await?;
+            let serial = store.accept().await?;
             out.line(&format!("Taken: the state with serial {serial}."));
             Ok(Exit::Done)
         }
     }
 }
 
-async fn open(global: &Global, config: &ConfigArgs, out: &Out) -> Result<Store, Failure> {
+/// The state of a configuration, or the simulated one beside it.
+pub async fn open(
+    global: &Global,
+    config: &ConfigArgs,
+    sim: bool,
+    out: &Out,
+) -> Result<Store, Failure> {
     let configured = context::configure(global, config, out)?;
     let backend = &configured.loaded.settings.state;
-    let (store, _) = context::open_store(&configured.root, backend, &configured.key, false).await?;
-    Ok(store)
+    let opened = context::open_store(&configured.root, backend, &configured.key, sim).await?;
+    Ok(opened.0)
 }
 
 async fn list(store: &Store, prefix: Option<String>, json: bool, out: &Out) -> CommandResult {

@@ -5,10 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::context::{self, ConfigArgs};
+use super::context::ConfigArgs;
 use super::out::Out;
 use super::surgery::{Table, Whose};
-use super::{CommandResult, Exit, Failure, Global};
+use super::{CommandResult, Exit, Failure, Global, state};
 use crate::apply::WallClock;
 use crate::drivers::Clock as _;
 use crate::store::{Actor, Export, Force};
@@ -34,10 +34,7 @@ pub struct PushArgs {
 }
 
 pub async fn pull(global: &Global, args: PullArgs, out: &Out) -> CommandResult {
-    let configured = context::configure(global, &args.config, out)?;
-    let backend = &configured.loaded.settings.state;
-    let (store, _) =
-        context::open_store(&configured.root, backend, &configured.key, args.sim).await?;
+    let store = state::open(global, &args.config, args.sim, out).await?;
     out.print(&store.pull().await?.to_text()?);
     Ok(Exit::Done)
 }

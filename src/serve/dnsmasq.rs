@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::{Log, ServeError, SiteSpec, files};
 use crate::drivers::child;
-use crate::model::BiosLoader;
+use crate::model::{BiosLoader, Network};
 
 /// A running dnsmasq that is started again when it ends by itself.
 pub struct Dnsmasq {
@@ -226,6 +226,25 @@ async fn persist(spec: &SiteSpec, log: &Log) -> Child {
 
 /// DHCP for the site's network: addresses for everybody in range, boot files for MACs the engine has named (row S0.6 gave
 /// them to any machine).
+/// What a machine is told of the network that it boots on.
+fn of_network(network: &Network) -> Vec<String> {
+    let mask = network.cidr.netmask();
+    let range = match network.dhcp {
+        Some(range) => format!("dhcp-range={},{},{mask},10m", range.start, range.end),
+        None => format!("dhcp-range={},static,{mask},10m", network.cidr.network()),
+    };
+    let router = match network.gateway {
+        Some(gateway) => format!("dhcp-option=option:router,{gateway}"),
+        None => "dhcp-option=option:router".to_owned(),
+    };
+    let servers: Vec<String> = network.dns.iter().map(ToString::to_string).collect();
+    let dns = match servers.as_slice() {
+        [] => "dhcp-option=option:dns-server".to_owned(),
+        servers => format!("dhcp-option=option:dns-server,{}", servers.join(",")),
+    };
+    vec![range, router, dns]
+}
+
 fn configuration(spec: &SiteSpec) -> String {
     let (site, network) = (&spec.site, &spec.network);
     let mut out = String::new();
@@ -256,30 +275,7 @@ fn configuration(spec: &SiteSpec) -> String {
         "dhcp-hostsfile={}",
         files::hosts_file(spec).display()
     ));
-    let mask = network.cidr.netmask();
-    match network.dhcp {
-        Some(range) => line(format!(
-            "dhcp-range={},{},{mask},10m",
-            range.start, range.end
-        )),
-        None => line(format!(
-            "dhcp-range={},static,{mask},10m",
-            network.cidr.network()
-        )),
-    }
-    match network.gateway {
-        Some(gateway) => line(format!("dhcp-option=option:router,{gateway}")),
-        None => line("dhcp-option=option:router".into()),
-    }
-    if network.dns.is_empty() {
-        line("dhcp-option=option:dns-server".into());
-    } else {
-        let servers: Vec<String> = network.dns.iter().map(ToString::to_string).collect();
-        line(format!(
-            "dhcp-option=option:dns-server,{}",
-            servers.join(",")
-        ));
-    }
+    of_network(network).into_iter().for_each(&mut line);
     line("dhcp-match=set:ipxe,175".into());
     // RFC 4578: 0 is BIOS, 7 and 9 are UEFI on x86-64.
     line("dhcp-match=set:bios,option:client-arch,0".into());

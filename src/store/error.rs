@@ -79,7 +79,7 @@ pub enum StoreError {
         path: String,
     },
     #[error(
-        "run {run}: expected batch {expected} of the journal, found {found}; this is a bug in bmctl"
+        "run {run}: expected batch {expected} of the journal, found {found}: the database has lost what it had confirmed to this run, as when a standby takes over that was behind; nothing more is written: apply again, which looks at the machines first"
     )]
     OutOfOrder {
         run: String,

@@ -69,56 +69,16 @@ struct Record<'a> {
 impl Store {
     /// One durable transaction. A batch whose answer was lost is sent again unharmed: one that is there is not written twice.
     pub async fn append(&self, run: &str, batch: &Batch<'_>) -> Result<(), StoreError> {
+        self.patiently(|| async { self.append_once(run, batch).await })
+            .await
+    }
+
+    async fn append_once(&self, run: &str, batch: &Batch<'_>) -> Result<(), StoreError> {
         let Batch {
             number,
             notes,
             changes,
         } = batch;
-        self.patiently(|| async {
-            self.append_numbered(run, Some(*number), notes, changes)
-                .await
-        })
-        .await
-    }
-
-    /// Durable before the first packet of the act (design rule 5).
-    pub async fn started(
-        &self,
-        run: &str,
-        step: &PlannedStep,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        let note = Note::Started {
-            step,
-            at_ms: now_ms,
-        };
-        self.append_numbered(run, None, &[note], &[]).await
-    }
-
-    /// The step's end and what it changed in state, in one transaction.
-    pub async fn finished(
-        &self,
-        run: &str,
-        step: &PlannedStep,
-        outcome: &str,
-        changes: &[StateChange],
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        let note = Note::Finished {
-            step,
-            outcome: outcome.to_owned(),
-            at_ms: now_ms,
-        };
-        self.append_numbered(run, None, &[note], changes).await
-    }
-
-    async fn append_numbered(
-        &self,
-        run: &str,
-        number: Option<u64>,
-        notes: &[Note<'_>],
-        changes: &[StateChange],
-    ) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         let Some(current) = write.head.run.as_mut().filter(|c| c.id == run) else {
             return Err(StoreError::OtherRun {
@@ -127,17 +87,17 @@ impl Store {
             });
         };
         let expected = current.last_batch + 1;
-        match number {
-            Some(found) if found < expected => return Ok(()),
-            Some(found) if found > expected => {
-                return Err(StoreError::OutOfOrder {
-                    run: run.to_owned(),
-                    expected,
-                    found,
-                });
-            }
-            Some(_) | None => current.last_batch = expected,
+        if *number < expected {
+            return Ok(());
         }
+        if *number > expected {
+            return Err(StoreError::OutOfOrder {
+                run: run.to_owned(),
+                expected,
+                found: *number,
+            });
+        }
+        current.last_batch = expected;
         write.note(run, notes).await?;
         let at_ms = notes.last().map_or(0, Note::at_ms);
         let deed = Deed::of_run(run, at_ms);

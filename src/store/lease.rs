@@ -110,7 +110,7 @@ impl LeaseRow {
 
     fn describe(&self) -> String {
         let Some(holder) = &self.holder else {
-            return "nobody; it was released by force".to_owned();
+            return "which has given it back since, or it was released by force".to_owned();
         };
         let (since, left) = (
             (self.now_ms - self.since_ms).max(0) / 1000,

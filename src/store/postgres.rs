@@ -144,9 +144,19 @@ impl Postgres {
     }
 
     async fn begin(&self, how: &'static str, mode: Mode) -> Result<Tx, StoreError> {
-        let tx = self.pool.begin_with(how).await;
+        let tx = self.pool.begin_with(how).await.map_err(|source| {
+            let error = source.as_database_error();
+            match error.and_then(|e| e.code()).as_deref() {
+                // "cannot set transaction read-write mode during recovery": the standby that is to take over has not yet.
+                Some("0A000") => StoreError::Lost {
+                    place: self.place.to_string(),
+                    source,
+                },
+                Some(_) | None => StoreError::of_database(&self.place, source),
+            }
+        })?;
         Ok(Tx {
-            tx: tx.map_err(|e| StoreError::of_database(&self.place, e))?,
+            tx,
             place: self.place.clone(),
             mode,
         })

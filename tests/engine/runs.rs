@@ -312,7 +312,14 @@ async fn a_claim_that_was_never_noted_is_given_back() {
     let is_claim = |s: &&bmctl::plan::PlannedStep| matches!(s.step, Step::Claim { .. });
     let claim = first.steps.iter().find(is_claim).unwrap();
     begin(&rig.store, "died", &first).await;
-    rig.store.started("died", claim, 0).await.unwrap();
+    crate::store::append(
+        &rig.store,
+        "died",
+        1,
+        vec![crate::store::started(claim)],
+        Vec::new(),
+    )
+    .await;
     let node = claim.node.as_ref().unwrap();
     rig.store.claim(node, &claim.subject).await.unwrap();
     assert_eq!(rig.settle().await, 1);
@@ -320,7 +327,14 @@ async fn a_claim_that_was_never_noted_is_given_back() {
 
     rig.apply(&wanted).await;
     begin(&rig.store, "died too", &first).await;
-    rig.store.started("died too", claim, 0).await.unwrap();
+    crate::store::append(
+        &rig.store,
+        "died too",
+        1,
+        vec![crate::store::started(claim)],
+        Vec::new(),
+    )
+    .await;
     assert_eq!(rig.settle().await, 1);
     rig.check().await;
 }

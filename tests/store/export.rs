@@ -9,7 +9,7 @@ use bmctl::store::{
 };
 
 use super::history::{by_hand, in_a_run, put};
-use super::{Place, begin, on_both, plan_of, run};
+use super::{Place, append, begin, on_both, plan_of, run, started};
 use crate::fleet::addr;
 
 on_both! {
@@ -148,7 +148,7 @@ async fn a_state_in_doubt_is_not_replaced(place: Place) {
     let export = store.pull().await.unwrap();
     let plan = plan_of(&store, 1).await;
     begin(&store, "r-2", &plan).await;
-    store.started("r-2", &plan.steps[0], 1).await.unwrap();
+    append(&store, "r-2", 1, vec![started(&plan.steps[0])], Vec::new()).await;
     refused(
         push(&store, &export, Force::No).await,
         "1 steps of a run that died are in doubt",

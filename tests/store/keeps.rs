@@ -7,11 +7,11 @@ use bmctl::model::recorded::Phoned;
 use bmctl::plan::{Plan, PlannedStep};
 use bmctl::secret::{Key32, Secret};
 use bmctl::store::{
-    Actor, Batch, BootEntry, DeploymentStatus, NewDeployment, Note, RequestProof, StateChange,
-    Store, StoreError,
+    Actor, Batch, BootEntry, DeploymentStatus, NewDeployment, RequestProof, StateChange, Store,
+    StoreError,
 };
 
-use super::{Place, begin, on_both, plan_of};
+use super::{Place, append, begin, finished, on_both, plan_of, started};
 use crate::fleet::addr;
 
 on_both! {
@@ -30,18 +30,6 @@ on_both! {
 
 fn effects(step: &PlannedStep) -> Vec<StateChange> {
     lifecycle::effects(&step.step, None, &BTreeMap::new())
-}
-
-fn started(step: &PlannedStep) -> Note<'_> {
-    Note::Started { step, at_ms: 1 }
-}
-
-fn finished(step: &PlannedStep) -> Note<'_> {
-    Note::Finished {
-        step,
-        outcome: "{}".to_owned(),
-        at_ms: 2,
-    }
 }
 
 /// The step started and ended in one batch, with what it changes.
@@ -222,18 +210,12 @@ async fn a_node_is_claimed_once(place: Place) {
         instance: instance.clone(),
     };
     let step = &plan.steps[0];
-    store
-        .finished("r-1", step, "{}", &[unclaim(&b)], 1)
-        .await
-        .unwrap();
+    append(&store, "r-1", 1, vec![finished(step)], vec![unclaim(&b)]).await;
     assert_eq!(
         store.claims().await.unwrap(),
         BTreeMap::from([(n.clone(), a.clone())])
     );
-    store
-        .finished("r-1", step, "{}", &[unclaim(&a)], 1)
-        .await
-        .unwrap();
+    append(&store, "r-1", 2, vec![finished(step)], vec![unclaim(&a)]).await;
     assert_eq!(other.claims().await.unwrap(), BTreeMap::new());
 }
 
@@ -308,11 +290,8 @@ async fn secrets_are_sealed_and_dropped(place: Place) {
     assert_eq!(other.secret("a").await.unwrap(), Secret::new("new"));
     let plan = plan_of(&store, 1).await;
     begin(&store, "r-1", &plan).await;
-    let drop = [StateChange::DropSecret("a".to_owned())];
-    store
-        .finished("r-1", &plan.steps[0], "{}", &drop, 1)
-        .await
-        .unwrap();
+    let drop = vec![StateChange::DropSecret("a".to_owned())];
+    append(&store, "r-1", 1, vec![finished(&plan.steps[0])], drop).await;
     assert!(matches!(
         other.secret("a").await,
         Err(StoreError::NoSecret(_))
@@ -346,12 +325,8 @@ async fn moves_reach_every_table(place: Place) {
     ];
     let moves = swapped.map(|(from, to)| (addr(from), addr(to)));
     let before = store.recorded().await.unwrap().resources;
-    let changes = [left, StateChange::Move(moves.into_iter().collect())];
-    let step = &plan.steps[0];
-    store
-        .finished("r-2", step, "{}", &changes, 1)
-        .await
-        .unwrap();
+    let changes = vec![left, StateChange::Move(moves.into_iter().collect())];
+    append(&store, "r-2", 1, vec![finished(&plan.steps[0])], changes).await;
     let after = store.recorded().await.unwrap();
     assert_eq!(
         after.resources[&addr("flavor.f[0]")],

@@ -1,7 +1,7 @@
 //! The answer to a COMMIT is lost: the transaction is done, and who asked for it does not know. Asked again it is found to be
 //! done: what is handed out once is handed out once, and to the one who asked.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bmctl::model::recorded::Phoned;
@@ -15,29 +15,46 @@ use super::{begin, plan_of, real, run, sealer};
 use crate::fleet::addr;
 use crate::postgres;
 
-/// Between the store and its server: when it is armed, the next COMMIT reaches the server and its answer reaches nobody.
-struct Wire {
+/// Between the store and its server: when it is armed, the next COMMIT reaches the server and its answer reaches nobody. It may be
+/// laid to another server.
+pub struct Wire {
     armed: Arc<AtomicBool>,
     cut: Arc<AtomicU32>,
+    server: Arc<AtomicU16>,
     port: u16,
 }
 
 impl Wire {
-    async fn to(server: u16) -> Wire {
+    pub async fn to(server: u16) -> Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let wire = Wire {
             armed: Arc::default(),
             cut: Arc::default(),
+            server: Arc::new(AtomicU16::new(server)),
             port: listener.local_addr().unwrap().port(),
         };
-        let (armed, cut) = (wire.armed.clone(), wire.cut.clone());
+        let (armed, cut, server) = (wire.armed.clone(), wire.cut.clone(), wire.server.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(("127.0.0.1", server)).await.unwrap();
-                tokio::spawn(carry(client, server, armed.clone(), cut.clone()));
+                let port = server.load(Ordering::SeqCst);
+                // Nobody there: the client finds its connection closed.
+                if let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await {
+                    tokio::spawn(carry(client, server, armed.clone(), cut.clone()));
+                }
             }
         });
         wire
+    }
+
+    pub fn lay_to(&self, server: u16) {
+        self.server.store(server, Ordering::SeqCst);
+    }
+
+    pub fn url(&self) -> Secret {
+        Secret::new(format!(
+            "postgres://bmctl@127.0.0.1:{}/postgres?sslmode=disable",
+            self.port
+        ))
     }
 
     /// How often a connection was cut.
@@ -83,12 +100,8 @@ struct Lossy {
 impl Lossy {
     async fn new() -> Lossy {
         let wire = Wire::to(postgres::shared().port).await;
-        let url = format!(
-            "postgres://bmctl@127.0.0.1:{}/postgres?sslmode=disable",
-            wire.port
-        );
         let workspace = real(&postgres::workspace());
-        let store = Store::connect(&Secret::new(url), &workspace, sealer())
+        let store = Store::connect(&wire.url(), &workspace, sealer())
             .await
             .unwrap();
         let told: Arc<Mutex<u32>> = Arc::default();

@@ -17,9 +17,9 @@ mod tls;
 use std::future::Future;
 use std::path::Path;
 
-use bmctl::plan::{Intent, Plan};
+use bmctl::plan::{Intent, Plan, PlannedStep};
 use bmctl::secret::Key32;
-use bmctl::store::{Actor, NewRun, Sealer, Store, StoreError, Workspace};
+use bmctl::store::{Actor, Batch, NewRun, Note, Sealer, StateChange, Store, StoreError, Workspace};
 use tempfile::TempDir;
 
 use crate::fleet::{facts_of, load, without_mistakes};
@@ -116,4 +116,32 @@ pub async fn begin(store: &Store, id: &str, plan: &Plan) {
         by: Actor::here(),
     };
     store.begin_run(run).await.unwrap();
+}
+
+/// One batch of a run.
+pub async fn append(
+    store: &Store,
+    run: &str,
+    number: u64,
+    notes: Vec<Note<'_>>,
+    changes: Vec<StateChange>,
+) {
+    let batch = Batch {
+        number,
+        notes,
+        changes,
+    };
+    store.append(run, &batch).await.unwrap();
+}
+
+pub fn started(step: &PlannedStep) -> Note<'_> {
+    Note::Started { step, at_ms: 1 }
+}
+
+pub fn finished(step: &PlannedStep) -> Note<'_> {
+    Note::Finished {
+        step,
+        outcome: "{}".to_owned(),
+        at_ms: 1,
+    }
 }

@@ -9,6 +9,7 @@ use bmctl::apply::lifecycle;
 use bmctl::plan::Plan;
 use bmctl::store::{Actor, Batch, Hold, Note, Store, StoreError, TERM, Waiting};
 
+use super::lost::Wire;
 use super::{Place, begin, plan_of, real, run, sealer};
 use crate::postgres::Server;
 
@@ -138,5 +139,59 @@ fn a_lease_without_its_server_is_doubtful() {
         hold.wait_for(|h| *h == Hold::Held).await.unwrap();
         assert!(lease.is_sure());
         lease.release().await.unwrap();
+    });
+}
+
+/// The server dies in the middle of a run and a standby takes its place, which reads only at first: the run waits, and goes on there.
+#[test]
+fn a_standby_that_takes_over_is_gone_on_with() {
+    let primary = Server::start(&[]);
+    let standby = primary.standby();
+    run(async {
+        let undisturbed = Place::postgres().open().await;
+        let plan = plan_of(&undisturbed, 150).await;
+        carry_out(&undisturbed, &plan, Duration::ZERO).await;
+        let expected = undisturbed.recorded().await.unwrap();
+
+        // What is confirmed is on both.
+        primary.set("synchronous_standby_names = '*'").await;
+        primary.set("synchronous_commit = 'remote_apply'").await;
+        let wire = Wire::to(primary.port).await;
+        let store = Store::connect(&wire.url(), &real("default"), sealer())
+            .await
+            .unwrap();
+        let lease = store.acquire(&Actor::here(), TERM).await.unwrap();
+        let told: Arc<Mutex<Vec<Waiting>>> = Arc::default();
+        let tell = told.clone();
+        let store = store
+            .fenced(&lease)
+            .patient(move |waiting| tell.lock().unwrap().push(waiting.clone()));
+        let going = tokio::spawn({
+            let (store, plan) = (store.clone(), plan.clone());
+            async move { carry_out(&store, &plan, Duration::from_millis(2)).await }
+        });
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert!(
+            !going.is_finished(),
+            "the run was over before anything happened"
+        );
+        primary.stop();
+        wire.lay_to(standby.port);
+        // Long enough for the run to meet a server that does not write yet.
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert!(!going.is_finished());
+        standby.promote();
+        going.await.unwrap();
+        let found = store.recorded().await.unwrap();
+        assert_eq!(found.resources, expected.resources);
+        assert_eq!(found.serial, expected.serial);
+        assert_eq!(store.unfinished().await.unwrap(), []);
+        assert_eq!(store.verify_when_back().await, 2 * 150);
+        lease.release().await.unwrap();
+        let told = told.lock().unwrap();
+        assert!(
+            told.iter().any(|w| matches!(w, Waiting::Over { .. })),
+            "{told:?}"
+        );
     });
 }
