@@ -7,6 +7,7 @@
 pub mod allocate;
 pub mod audit;
 mod budget;
+mod chain;
 mod decide;
 pub mod diff;
 pub mod draw;
@@ -40,6 +41,7 @@ pub mod step;
 pub mod steps;
 pub mod surgery;
 pub mod view;
+mod waves;
 pub mod windows;
 mod write;
 
@@ -52,6 +54,7 @@ use crate::model::Finding;
 use crate::units::Sha256;
 
 pub use budget::{Budget, Shared};
+pub use decide::unfinished_adoption;
 pub use fingerprint::fingerprint;
 pub use make::{Intent, PlanInput, make};
 pub use reads::Reads;
