@@ -276,6 +276,23 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
+/// Milliseconds since 1970 of the beginning of a day such as 2026-01-31, in UTC.
+pub fn day_ms(text: &str) -> Option<i64> {
+    let mut parts = text.splitn(3, '-').map(|part| part.parse::<u16>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    let (year, month, day) = (i64::from(year), i64::from(month), i64::from(day));
+    let (shifted_year, shifted) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
+    let (era, of_era) = (shifted_year.div_euclid(400), shifted_year.rem_euclid(400));
+    let of_year = (153 * shifted + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    // A day that is on no calendar comes out as another one.
+    (civil(days) == (year, month, day)).then_some(days * 86_400_000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

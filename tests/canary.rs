@@ -64,12 +64,35 @@ fn a_secret_is_nowhere_in_what_is_said_and_written() {
         vec!["console", "--help"],
         vec!["runs", "--sim"],
         vec!["why", "--sim", "instance.web"],
+        vec!["state", "history", "--sim", "--json"],
+        vec!["state", "pull", "--sim"],
         vec!["output"],
         vec!["state", "list"],
-        with(&["destroy"]),
+        vec!["state", "verify"],
+        vec!["lock", "list"],
     ];
     for args in &done {
         let (code, told) = run(&place, args);
+        assert_eq!(code, 0, "{args:?}: {told}");
+        if let ["state", "pull", ..] = args.as_slice() {
+            let document = told.get(told.find('{').unwrap()..=told.rfind('}').unwrap());
+            place.write("pulled.json", document.unwrap());
+        }
+    }
+    let pulled = place.path("pulled.json");
+    std::fs::set_permissions(&pulled, PermissionsExt::from_mode(0o600)).unwrap();
+    let (_, runs) = run(&place, &["runs", "--sim", "--json"]);
+    let last = runs.split("\"run\": \"").last().unwrap();
+    let last = last.split('"').next().unwrap();
+    let pulled = pulled.display().to_string();
+    for args in [
+        vec!["show", "--sim", last],
+        with(&["rollback"]).into_iter().chain([last]).collect(),
+        vec!["state", "push", "--sim", &pulled],
+        with(&["destroy"]),
+        vec!["state", "prune", "--sim", "--keep", "1"],
+    ] {
+        let (code, told) = run(&place, &args);
         assert_eq!(code, 0, "{args:?}: {told}");
     }
     let written: Vec<PathBuf> = files(&place)
@@ -83,6 +106,8 @@ fn a_secret_is_nowhere_in_what_is_said_and_written() {
         "report.html",
         "events.json",
         "state.db",
+        "metal",
+        "high-water",
     ] {
         assert!(is_there(name), "{name} is not among {written:?}");
     }
@@ -184,4 +209,161 @@ fn a_process_that_dies_leaves_no_core_file_and_tells_nothing_in_its_arguments() 
     } else {
         eprintln!("this machine writes no core files here: that part was not tested");
     }
+}
+
+/// A program that bmctl starts tells what it was given: the first git on the path is ours.
+#[test]
+fn a_child_is_given_no_secret() {
+    let place = Place::new();
+    let bin = place.dir.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let git = "#!/bin/sh\ncat /proc/$$/environ /proc/$$/cmdline >\"$HOME/child.$$\"\nexit 1\n";
+    std::fs::write(bin.join("git"), git).unwrap();
+    std::fs::set_permissions(bin.join("git"), PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    place.write("more.hcl", "locals {\n  token = env(\"OF_THE_USER\")\n}\n");
+    let ended = place.run_with(&["apply", "--sim", "seed=7"], |command| {
+        command
+            .env("PATH", &path)
+            .env("BMCTL_VAR_bmc_password", SECRET)
+            .env("OF_THE_USER", SECRET);
+    });
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let told: Vec<Vec<u8>> = files(&place)
+        .iter()
+        .filter(|path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with("child.")
+        })
+        .map(|path| std::fs::read(path).unwrap())
+        .collect();
+    assert!(!told.is_empty(), "no git was started");
+    for given in &told {
+        let text = String::from_utf8_lossy(given);
+        assert!(
+            text.contains("PATH=") && text.contains("rev-parse"),
+            "{text}"
+        );
+        assert!(!holds(given), "{text}");
+        assert!(!text.contains("BMCTL_"), "{text}");
+    }
+}
+
+/// The password in the URL of a server, at the highest level of the log, when all is well and when nothing is.
+#[test]
+fn the_password_of_a_server_is_not_told() {
+    let place = Place::new();
+    let server = crate::postgres::shared();
+    let workspace = crate::postgres::workspace();
+    place.write(
+        "state.hcl",
+        format!(
+            "bmctl {{\n  state \"postgres\" {{\n    url       = env(\"BMCTL_PG\")\n    workspace = \"{workspace}\"\n  }}\n}}\n"
+        ),
+    );
+    let good = server
+        .url()
+        .expose()
+        .replace("bmctl@", &format!("bmctl:{SECRET}@"));
+    let absent = format!("postgres://bmctl:{SECRET}@127.0.0.1:1/postgres");
+    let broken = format!("postgres//bmctl:{SECRET}@127.0.0.1");
+    let no_tls = format!("{good}&sslmode=verify-full&sslrootcert=/nowhere");
+    let told = |url: &str, args: &[&str]| {
+        let ended = place.run_with(args, |command| {
+            command
+                .env("BMCTL_PG", url)
+                .env("BMCTL_SIM_STATE", "configured")
+                .env("BMCTL_LOG", "trace");
+        });
+        let said = ended.out + &ended.err;
+        assert!(!holds(said.as_bytes()), "{args:?}: {said}");
+        (ended.code, said)
+    };
+    for args in [
+        vec!["apply", "--sim", "seed=7"],
+        vec!["runs", "--sim"],
+        vec!["state", "verify"],
+        vec!["lock", "list"],
+        vec!["plan", "--sim", "seed=7", "--json"],
+    ] {
+        let (code, said) = told(&good, &args);
+        assert_eq!(code, 0, "{args:?}: {said}");
+        for url in [&absent, &broken, &no_tls] {
+            let (code, said) = told(url, &args);
+            assert_eq!(code, 1, "{args:?} {url}: {said}");
+        }
+    }
+    for path in files(&place) {
+        assert!(!holds(&std::fs::read(&path).unwrap()), "{}", path.display());
+    }
+}
+
+/// Not even by another process of the same user: its memory and its environment are closed, and no debugger gets a core file of it.
+#[test]
+fn another_process_of_the_same_user_reads_nothing() {
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("not root: nobody else can be played here");
+        return;
+    }
+    let place = Place::new();
+    let program = place.dir.path().join("program");
+    std::fs::copy(env!("CARGO_BIN_EXE_bmctl"), &program).unwrap();
+    let mut all = Vec::new();
+    files_below(place.dir.path(), &mut all);
+    all.push(place.dir.path().to_owned());
+    for path in all {
+        std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let nobody = |command: &str, args: &[&str]| {
+        let mut process = Command::new("setpriv");
+        process
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", command])
+            .args(args)
+            .current_dir(place.path(""))
+            .env("BMCTL_KEY", KEY)
+            .env("HOME", place.dir.path())
+            .env("BMCTL_VAR_bmc_password", SECRET)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        process
+    };
+    let reads = |pid: u32, what: &str| {
+        let file = format!("/proc/{pid}/{what}");
+        let status = nobody("head", &["-c", "1", &file]).status().unwrap();
+        status.success()
+    };
+    let debugs = |pid: u32| {
+        let core = place.path("core-of").display().to_string();
+        let mut gcore = nobody("gcore", &["-o", &core, &pid.to_string()]);
+        gcore.status().unwrap().success()
+    };
+    let mut control = nobody("sleep", &["60"]).spawn().unwrap();
+    let program = program.display().to_string();
+    let mut child = nobody(&program, &["apply", "--sim", "seed=1,pace=60"])
+        .spawn()
+        .unwrap();
+    let limit = Instant::now() + Duration::from_secs(20);
+    while !place.path(".bmctl/sim/metal").exists() {
+        assert!(Instant::now() < limit, "the run has not begun");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let open = (reads(control.id(), "environ"), debugs(control.id()));
+    let found = (reads(child.id(), "environ"), debugs(child.id()));
+    assert!(child.try_wait().unwrap().is_none(), "the run was over");
+    for process in [&mut control, &mut child] {
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+    assert!(
+        open.0,
+        "nothing would be proved: a sleep cannot be read either"
+    );
+    if !open.1 {
+        eprintln!("this machine lets nobody debug: that part was not tested");
+    }
+    assert_eq!(found, (false, false));
 }

@@ -951,6 +951,38 @@ fn a_run_is_taken_back_as_far_as_it_can_be() {
 }
 
 #[test]
+fn a_run_that_gave_names_is_taken_back_with_them() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    run(&["apply"]).expect(0);
+    // Nodes and an instance change names, and something is made under no old name.
+    let renamed = CONFIGURATION
+        .replace("node \"n\" {", "moved {\n  from = node.n\n  to   = node.rack\n}\n\nmoved {\n  from = instance.db\n  to   = instance.store\n}\n\nnode \"rack\" {")
+        .replace("node.n[", "node.rack[")
+        .replace("instance \"db\"", "instance \"store\"")
+        .replace("root_gb   = 1", "root_gb   = 2");
+    place.write("main.hcl", &renamed);
+    run(&["apply"]).expect(0);
+    let runs: serde_json::Value =
+        serde_json::from_str(&place.run(&["runs", "--sim", "--json"]).expect(0).out).unwrap();
+    let second = runs[1]["run"].as_str().unwrap();
+    let planned = run(&["rollback", second, "--out", "back.bmctl"]).expect(0);
+    contains(
+        &planned.out,
+        &[
+            "is node.rack[1] under another address",
+            "is instance.store under another address",
+            "instance.db: disk S0 on node.n[0] was written over in step",
+        ],
+    );
+    run(&["apply", "back.bmctl"]).expect(0);
+    place.write("main.hcl", CONFIGURATION);
+    let rest = run(&["plan", "--detailed-exitcode"]).expect(0);
+    contains(&rest.out, &["No changes."]);
+}
+
+#[test]
 fn a_running_system_is_taken_over_without_touching_its_machine() {
     let place = Place::new();
     let sim = ["--sim", "seed=7"];
@@ -979,5 +1011,101 @@ fn a_running_system_is_taken_over_without_touching_its_machine() {
     contains(
         &run(&["import", "instance.web", "node.zz"]).expect(64).err,
         &["is no declared node"],
+    );
+}
+
+#[test]
+fn running_systems_are_written_down_and_taken_over() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    run(&["apply", "--target", "instance.web"]).expect(0);
+    let nodes = [
+        "import",
+        "--generate-config",
+        "fleet/running.hcl",
+        "--nodes",
+        "node.n[*]",
+    ];
+    // One carries an instance, and two images could be what is on the others.
+    let unsure = run(&nodes).expect(1);
+    contains(
+        &unsure.err,
+        &[
+            "carries instance.web already",
+            "say so with --image",
+            "there is nothing to write",
+        ],
+    );
+    let found = run(&[&nodes[..], &["--image", "image.disk"]].concat()).expect(1);
+    contains(&found.out, &["Wrote fleet/running.hcl: 2 running systems"]);
+    let path = place.dir.path().join("fleet/running.hcl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    contains(
+        &text,
+        &[
+            "running_n = {",
+            "to       = instance.n[each.key]",
+            "image       = image.disk",
+            "prevent_destroy = true",
+        ],
+    );
+    assert!(!text.contains("hunter2"), "{text}");
+    place.run(&["fmt", "--check", "running.hcl"]).expect(0);
+    // What somebody may have corrected is not written over.
+    contains(
+        &run(&[&nodes[..], &["--image", "image.disk"]].concat())
+            .expect(64)
+            .err,
+        &["is there already"],
+    );
+    let taken = run(&["apply", "--target", "instance.n"]).expect(0);
+    contains(&taken.out, &["2 to take over", " 0 failed"]);
+    for word in ["write disk", "power o"] {
+        assert!(!taken.out.contains(word), "{}", taken.out);
+    }
+    run(&["plan", "--target", "instance.n", "--detailed-exitcode"]).expect(0);
+    let whose = run(&[
+        "import",
+        "--generate-config",
+        "x.hcl",
+        "--nodes",
+        "node.zz*",
+    ])
+    .expect(64);
+    contains(&whose.err, &["no declared node is meant"]);
+}
+
+#[test]
+fn import_blocks_without_an_instance_get_one_written() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    place.write("lab/main.hcl", "variable \"site\" {}\n\nvariable \"network\" {}\n\nnode \"m\" {\n  for_each  = toset([\"a b\"])\n  site      = var.site\n  arch      = \"x86_64\"\n  cpus      = 2\n  memory_mb = 1024\n  local_gb  = 10\n  root_device { serial = \"M\" }\n  power \"ipmi\" {\n    address  = \"127.0.0.2\"\n    user     = \"admin\"\n    password = \"x\"\n  }\n}\n\nnic \"m\" {\n  for_each = node.m\n  node     = each.value\n  network  = var.network\n  mac      = \"52:54:00:aa:00:01\"\n  pxe      = true\n}\n\noutput \"all\" {\n  value = { machines = node.m }\n}\n");
+    place.write(
+        "more.hcl",
+        "module \"lab\" {\n  source = \"./lab\"\n  site   = site.lab\n  network = network.pxe\n}\n\nimport {\n  to = instance.old\n  id = module.lab.all.machines[\"a b\"]\n}\n",
+    );
+    contains(
+        &run(&["plan"]).expect(1).err,
+        &["E0611", "--generate-config"],
+    );
+    let write = [
+        "import",
+        "--generate-config",
+        "fleet/old.hcl",
+        "--image",
+        "image.disk",
+    ];
+    run(&write).expect(0);
+    let text = std::fs::read_to_string(place.dir.path().join("fleet/old.hcl")).unwrap();
+    contains(
+        &text,
+        &["module.lab.all.machines[\"a b\"]", "instance \"old\" {"],
+    );
+    assert!(!text.contains("import {"), "{text}");
+    contains(
+        &run(&["plan", "--target", "instance.old"]).expect(0).out,
+        &["will be taken over as it is"],
     );
 }

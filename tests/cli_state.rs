@@ -222,7 +222,7 @@ fn nothing_is_mended_while_an_apply_goes_on() {
 #[test]
 fn a_state_is_pulled_and_pushed_and_the_old_one_is_kept() {
     let place = applied();
-    let first = says(&place, &["state", "pull", "--sim"], 0, &["\"format\": 1"]);
+    let first = says(&place, &["state", "pull", "--sim"], 0, &["\"format\": 2"]);
     let file = place.path("pulled.json");
     std::fs::write(&file, &first).unwrap();
     let file = file.to_str().unwrap();
@@ -261,6 +261,83 @@ fn a_state_is_pulled_and_pushed_and_the_old_one_is_kept() {
     );
 }
 
+/// What looks back says that something was pruned, and does not fail of it; what looks ahead is as before.
+#[test]
+fn what_was_pruned_is_said_to_be() {
+    let place = applied();
+    place.want(1);
+    place.expect(&["apply", "--sim", "seed=1"]);
+    let runs = says(&place, &["runs", "--sim", "--json"], 0, &[]);
+    let runs: Vec<serde_json::Value> = serde_json::from_str(&runs).unwrap();
+    let [first, last] = [&runs[0], &runs[1]].map(|r| r["run"].as_str().unwrap());
+    let before = recorded(&place);
+    let (_, forecast) = tell(
+        &place,
+        &["plan", "--sim", "seed=1", "--replace", "instance.i[0]"],
+    );
+
+    says(
+        &place,
+        &["state", "prune", "--sim"],
+        64,
+        &["--before", "--keep"],
+    );
+    says(
+        &place,
+        &["state", "prune", "--sim", "--keep", "0"],
+        64,
+        &["1.."],
+    );
+    let old = ["state", "prune", "--sim", "--before", "1970-01-01"];
+    says(&place, &old, 0, &["nothing was pruned"]);
+    let prune = ["state", "prune", "--sim", "--keep", "1"];
+    says(
+        &place,
+        &prune,
+        0,
+        &["Pruned: 1 runs", "What is recorded is as it was"],
+    );
+    assert_eq!(recorded(&place), before);
+
+    let listed = says(
+        &place,
+        &["runs", "--sim"],
+        0,
+        &[last, "Not listed", "was pruned"],
+    );
+    assert!(!listed.contains(first), "{listed}");
+    says(
+        &place,
+        &["show", "--sim", first],
+        1,
+        &["there is no run", "was pruned"],
+    );
+    says(&place, &["show", "--sim", last], 0, &[]);
+    let rollback = ["rollback", "--sim", "seed=1", first];
+    says(&place, &rollback, 1, &["is no run", "was pruned"]);
+    says(&place, &["rollback", "--sim", "seed=1", last], 0, &[]);
+    says(
+        &place,
+        &["why", "--sim", "node.n[4]"],
+        1,
+        &["no run has noted", "was pruned"],
+    );
+    says(&place, &["why", "--sim", "instance.i[0]"], 0, &["run r-"]);
+    says(
+        &place,
+        &["state", "history", "--sim"],
+        0,
+        &["Not shown", "was pruned"],
+    );
+    says(&place, &["state", "undo", "--sim"], 1, &["nothing to undo"]);
+    let (_, again) = tell(
+        &place,
+        &["plan", "--sim", "seed=1", "--replace", "instance.i[0]"],
+    );
+    assert_eq!(again, forecast);
+    says(&place, &PLAN, 0, &[]);
+}
+
 /// From a file to a server: the same resources there, nothing to do, and the old state refuses.
 #[test]
 fn a_state_moves_to_another_backend_and_the_old_one_is_refused() {
@@ -286,13 +363,29 @@ fn a_state_moves_to_another_backend_and_the_old_one_is_refused() {
     };
     write("");
     bmctl(&["apply", "--auto-approve"], 0);
+    let past = || {
+        let runs = bmctl(&["runs", "--json"], 0);
+        let run: Vec<serde_json::Value> = serde_json::from_str(&runs).unwrap();
+        let run = run[0]["run"].as_str().unwrap();
+        let told = [
+            vec!["show", run],
+            vec!["why", "flavor.small"],
+            vec!["state", "history"],
+            vec!["state", "pull"],
+        ];
+        let told = told.map(|args| bmctl(&args, 0));
+        runs.clone() + &told.concat()
+    };
+    let before = past();
     let said = bmctl(&["init", "--migrate-state"], 64);
     assert!(said.contains("--from DIR"), "{said}");
     write(&format!(
         "bmctl {{\n  state \"postgres\" {{\n    url       = env(\"BMCTL_PG\")\n    workspace = \"{workspace}\"\n  }}\n}}\n"
     ));
     let said = bmctl(&["init", "--migrate-state"], 0);
-    assert!(said.contains("2 resources moved from"), "{said}");
+    assert!(said.contains("4 records of the journal"), "{said}");
+    assert_eq!(past(), before);
+    bmctl(&["state", "verify"], 0);
     assert!(!said.contains(server.url().expose()), "{said}");
     bmctl(&["plan", "--detailed-exitcode"], 0);
     let said = bmctl(&["init", "--migrate-state"], 1);

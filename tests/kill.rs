@@ -9,26 +9,57 @@ use bmctl::drivers::sim::metal::{Content, Machine, Metal, Running};
 use bmctl::drivers::sim::{Faults, World};
 use bmctl::model::{ImageType, InstancePhase, InstanceRecord, Recorded, Resource};
 use bmctl::secret::Key32;
-use bmctl::store::{Sealer, Store};
+use bmctl::store::{Sealer, Store, StoreError, Workspace};
 use tempfile::TempDir;
 
 use crate::fleet::CANARY;
+use crate::postgres;
 
 const KEY: [u8; 32] = [7; 32];
 /// Simulated seconds in a real one: a whole deployment takes less than a second.
-const PACE: u32 = 500;
+const PACE: u32 = 400;
 /// The longest a run is left alive: a little more than it needs, so that some are killed when they have just ended.
 const LIFE_MS_MAX: u64 = 900;
 const NODES: usize = 5;
 
-/// Where state is kept: the block of the configuration that says so.
-struct Backend {
-    block: &'static str,
+/// Where the state of the simulated rack is kept. The machines themselves are a file in both cases.
+enum Backend {
+    Sqlite,
+    /// A workspace on the server that the tests share.
+    Postgres {
+        workspace: String,
+    },
 }
 
-const SQLITE: Backend = Backend {
-    block: "state \"sqlite\" {}",
-};
+impl Backend {
+    fn postgres() -> Backend {
+        Backend::Postgres {
+            workspace: postgres::workspace(),
+        }
+    }
+
+    /// The block of the configuration that says so.
+    fn block(&self) -> String {
+        match self {
+            Backend::Sqlite => "state \"sqlite\" {}".to_owned(),
+            Backend::Postgres { workspace } => format!(
+                "state \"postgres\" {{\n    url       = env(\"BMCTL_PG\")\n    workspace = \"{workspace}\"\n  }}"
+            ),
+        }
+    }
+
+    async fn open(&self, directory: &Path) -> Result<Store, StoreError> {
+        let sealer = Sealer::new(Key32::new(KEY));
+        match self {
+            Backend::Sqlite => Store::open(directory, sealer).await,
+            Backend::Postgres { workspace } => {
+                let url = postgres::shared().url();
+                let workspace = Workspace::Simulated(workspace.clone());
+                Store::connect(&url, &workspace, sealer).await
+            }
+        }
+    }
+}
 
 /// What is asked of the rack in a round; each differs from the one before in what it destroys.
 fn configuration(backend: &Backend, round: usize) -> String {
@@ -106,7 +137,7 @@ instance "guest" {{
   node   = node.n[3]
 }}
 "#,
-        backend.block
+        backend.block()
     )
 }
 
@@ -116,6 +147,7 @@ fn image_of(round: usize) -> ImageType {
 
 pub struct Place {
     dir: TempDir,
+    backend: Backend,
 }
 
 /// What must never be counted.
@@ -131,8 +163,13 @@ struct Counts {
 
 impl Place {
     pub fn new() -> Place {
+        Place::on(Backend::Sqlite)
+    }
+
+    fn on(backend: Backend) -> Place {
         let place = Place {
             dir: tempfile::tempdir().unwrap(),
+            backend,
         };
         let mut part = vec![0u8; 4096];
         part[1024 + 0x38..][..2].copy_from_slice(&[0x53, 0xef]);
@@ -158,7 +195,7 @@ impl Place {
 
     /// The configuration of this round.
     pub fn want(&self, round: usize) {
-        self.write("main.hcl", configuration(&SQLITE, round).as_bytes());
+        self.write("main.hcl", configuration(&self.backend, round).as_bytes());
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
@@ -176,6 +213,14 @@ impl Place {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        match self.backend {
+            Backend::Sqlite => {}
+            Backend::Postgres { .. } => {
+                command
+                    .env("BMCTL_PG", postgres::shared().url().expose())
+                    .env("BMCTL_SIM_STATE", "configured");
+            }
+        }
         command
     }
 
@@ -197,11 +242,16 @@ impl Place {
 
     /// `None` when it cannot be read or holds nothing.
     async fn recorded(&self) -> Option<Recorded> {
-        let store = Store::open(&self.state(), Sealer::new(Key32::new(KEY))).await;
-        let store = store.ok()?;
+        let store = self.backend.open(&self.state()).await.ok()?;
         let recorded = store.recorded().await.ok();
         store.close().await;
         recorded.filter(|r| !r.lineage.is_empty())
+    }
+
+    /// A test that kills on the other database than it says proves nothing of this one.
+    fn is_where_it_belongs(&self) {
+        let is_here = self.state().join("state.db").exists();
+        assert_eq!(is_here, matches!(self.backend, Backend::Sqlite));
     }
 
     fn metal(&self) -> Metal {
@@ -277,14 +327,18 @@ fn bounds(recorded: &Recorded, metal: &Metal, wanted: ImageType) -> Vec<Bounds> 
 }
 
 /// Whole rounds: change what is wanted, apply, kill, look, apply to the end, look.
-async fn kills(backend: &Backend, rounds: usize, seed: u64) {
-    let place = Place::new();
-    place.write("main.hcl", configuration(backend, 0).as_bytes());
+async fn kills(backend: Backend, rounds: usize, seed: u64) {
+    // The same seed kills after the same times; what the process is doing by then is the machine's affair.
+    let seed = std::env::var("BMCTL_SEED").map_or(seed, |text| text.parse().unwrap());
+    eprintln!("BMCTL_SEED={seed}");
+    let place = Place::on(backend);
+    place.want(0);
     place.expect(&["apply", "--sim", "seed=1"]);
+    place.is_where_it_belongs();
     let (mut counts, mut alive, mut dead) = (Counts::default(), 0, 0);
     let mut dice = seed;
     for round in 1..=rounds {
-        place.write("main.hcl", configuration(backend, round).as_bytes());
+        place.want(round);
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let life = Duration::from_millis(40 + (dice >> 33) % LIFE_MS_MAX);
         let faults = format!("seed={round},pace={PACE}");
@@ -311,6 +365,7 @@ async fn kills(backend: &Backend, rounds: usize, seed: u64) {
         place.expect(&["plan", "--detailed-exitcode", "--sim", "seed=1"]);
         look(&place, image_of(round), &mut counts).await;
     }
+    eprintln!("{rounds} rounds: {dead} killed in the middle, {alive} had ended; {counts:?}");
     assert_eq!(counts, Counts::default(), "seed {seed}");
     assert!(
         dead > alive,
@@ -336,11 +391,22 @@ async fn look(place: &Place, wanted: ImageType, counts: &mut Counts) -> Vec<Boun
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_process_leaves_the_truth() {
-    kills(&SQLITE, 8, 1).await;
+    kills(Backend::Sqlite, 8, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_leaves_the_truth_on_postgres() {
+    kills(Backend::postgres(), 8, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "minutes: make crash"]
 async fn two_hundred_killed_processes_leave_the_truth() {
-    kills(&SQLITE, 200, 2).await;
+    kills(Backend::Sqlite, 200, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "minutes: make crash"]
+async fn two_hundred_killed_processes_leave_the_truth_on_postgres() {
+    kills(Backend::postgres(), 200, 4).await;
 }

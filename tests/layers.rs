@@ -102,6 +102,36 @@ fn pure_code_touches_nothing_outside() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Who starts programs by itself: the one place that decides on their environment, and a command of the user's own.
+const STARTS_PROGRAMS: [&str; 2] = ["drivers/child.rs", "rack/down.rs"];
+
+#[test]
+fn programs_are_started_without_our_environment() {
+    let sources = sources();
+    let test_modules: BTreeSet<String> = sources
+        .iter()
+        .flat_map(|(path, text)| test_modules(path, text))
+        .collect();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for (path, text) in &sources {
+        let module = module_of(path).join("/");
+        let in_test = |t: &String| module == *t || module.starts_with(&format!("{t}/"));
+        if path.ends_with("_tests.rs") || test_modules.iter().any(in_test) {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        seen += usize::from(code.contains("child::"));
+        if code.contains("Command::new(") && !STARTS_PROGRAMS.contains(&path.as_str()) {
+            wrong.push(format!(
+                "{path}: a program gets the environment that `drivers/child.rs` says, not all of ours"
+            ));
+        }
+    }
+    assert!(seen > 8, "only {seen} files start programs");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn every_folder_opens_with_its_charter_and_every_file_says_what_it_is() {
     let sources = sources();

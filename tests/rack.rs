@@ -1,6 +1,8 @@
 //! The whole job on the virtual rack: real machines of QEMU, a real IPMI stack, DHCP, HTTP, iSCSI. Needs root and the packages
 //! of scripts/setup.sh: `make test-rack`. Ignored otherwise, because they take minutes, not because they may fail.
 
+mod secrets;
+
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -16,12 +18,18 @@ struct Rack {
 
 impl Rack {
     fn up(firmware: &[&str]) -> Rack {
+        Rack::prepared(firmware, |_| {})
+    }
+
+    /// A rack in a directory where `prepare` has put something before.
+    fn prepared(firmware: &[&str], prepare: impl FnOnce(&Path)) -> Rack {
         let rack = Rack {
             dir: tempfile::Builder::new()
                 .prefix("bmctl-rack-")
                 .tempdir()
                 .unwrap(),
         };
+        prepare(rack.path());
         let nodes = firmware.len().to_string();
         let mut args = vec!["rack", "up", "--nodes", &nodes];
         for one in firmware {

@@ -19,11 +19,11 @@ use crate::apply::forecast::forecast;
 use crate::apply::machine::BATCH_NOTES_MAX;
 use crate::apply::outlet::Outlet;
 use crate::apply::{self, ApplyError, Request, Run, Summary};
-use crate::ids::{Addr, Kind};
-use crate::model::{Import, Recorded, Resource};
+use crate::ids::Addr;
+use crate::model::{Recorded, Resource};
 use crate::plan::reads::stale_in_configuration;
 use crate::plan::render::{Steps, View, render};
-use crate::plan::{Intent, Pattern, Plan, Step};
+use crate::plan::{Intent, Plan, Step};
 use crate::serve::{self, Probe, ServeError, Services, SiteSpec};
 use crate::units::utc;
 
@@ -46,9 +46,9 @@ pub struct DestroyArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct Common {
+pub struct Common {
     #[command(flatten)]
-    plan: PlanArgs,
+    pub plan: PlanArgs,
     /// Show every change by itself, however many are alike
     #[arg(long)]
     expand: bool,
@@ -64,51 +64,6 @@ struct Common {
     /// Print events as JSON, one a line
     #[arg(long)]
     json: bool,
-}
-
-/// Take over the system that stands on a node as a declared instance, as it is: nothing is written, no machine is touched
-#[derive(Debug, clap::Args)]
-pub struct ImportArgs {
-    /// The instance as it is declared, such as 'instance.web["a"]'
-    #[arg(value_name = "INSTANCE")]
-    to: Addr,
-    /// The node it stands on, such as 'node.rack["r1-01"]'
-    #[arg(value_name = "NODE")]
-    node: Addr,
-    #[command(flatten)]
-    common: Common,
-}
-
-/// An `import` block for as long as this command runs.
-pub async fn import(global: &Global, mut args: ImportArgs, out: &Out) -> CommandResult {
-    let mut configured = context::configure(global, &args.common.plan.config, out)?;
-    let fleet = &mut configured.loaded.fleet;
-    let refuse = |text: String| Err(Failure::new(Exit::Usage, text));
-    let Some(origin) = fleet
-        .origins
-        .get(&args.to)
-        .filter(|_| args.to.kind == Kind::Instance)
-    else {
-        let text =
-            "is no declared instance: declare it as it is to be, the plan shows what would differ";
-        return refuse(format!("{} {text}", args.to));
-    };
-    if !fleet.nodes.contains_key(&args.node) {
-        return refuse(format!(
-            "{} is no declared node; `bmctl state list node.` shows some",
-            args.node
-        ));
-    }
-    fleet.imports.push(Import {
-        span: origin.block,
-        to: args.to.clone(),
-        node: args.node,
-    });
-    args.common
-        .plan
-        .select
-        .only(Pattern::Address(args.to.to_string()));
-    with_configuration(configured, args.common, None, Intent::Apply, out).await
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
@@ -134,7 +89,7 @@ async fn carry_out(
     with_configuration(configured, args, file, intent, out).await
 }
 
-async fn with_configuration(
+pub async fn with_configuration(
     configured: Configured,
     args: Common,
     file: Option<PathBuf>,

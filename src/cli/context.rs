@@ -22,7 +22,7 @@ use crate::ids::Addr;
 use crate::model::{Fleet, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource, Site};
 use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection};
 use crate::secret::{Key32, Secret};
-use crate::store::{HighWater, Lease, Sealer, Store};
+use crate::store::{HighWater, Lease, Sealer, Store, Workspace};
 
 /// Arguments of every command that evaluates the configuration.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -155,9 +155,15 @@ pub async fn open_store(
     let dir = state_dir(root, backend, simulated);
     let sealer = Sealer::new(key.clone());
     let store = match backend {
-        StateBackend::Postgres { url, workspace } if !simulated => {
+        StateBackend::Postgres { url, workspace }
+            if !simulated || simulated_where_configured()? =>
+        {
             make_private(&dir)?;
-            Store::connect(url, workspace, sealer).await?
+            let workspace = match simulated {
+                true => Workspace::Simulated(workspace.clone()),
+                false => Workspace::Real(workspace.clone()),
+            };
+            Store::connect(url, &workspace, sealer).await?
         }
         StateBackend::Postgres { .. } | StateBackend::Sqlite { .. } => {
             Store::open(&dir, sealer).await?
@@ -167,6 +173,21 @@ pub async fn open_store(
         return Ok((store, dir));
     }
     Ok((store.remembering(HighWater::of(root)), dir))
+}
+
+/// Where `--sim` keeps its state, for those who rehearse with the server that they will run on.
+const SIM_STATE: &str = "BMCTL_SIM_STATE";
+
+/// A simulation needs no server, unless somebody asks for it: then it has a schema of its own beside the real one.
+fn simulated_where_configured() -> Result<bool, Failure> {
+    match std::env::var(SIM_STATE) {
+        Err(_) => Ok(false),
+        Ok(word) if word == "configured" => Ok(true),
+        Ok(word) => Err(Failure::new(
+            Exit::Usage,
+            format!("{SIM_STATE}: expected `configured`, or that it is not set, found `{word}`"),
+        )),
+    }
 }
 
 fn make_private(dir: &Path) -> Result<(), Failure> {
@@ -348,10 +369,24 @@ impl Session {
                 }
             }
         }
-        let power: Arc<dyn crate::drivers::PowerLook> = self.drivers.power.clone();
-        let mut observed = look::look(power, nodes).await;
+        let mut observed = self.look_at(nodes).await;
         observed.power.extend(unknown);
         Ok(observed)
+    }
+
+    /// Power and boot device of these. Simulated machines say the first at once: nobody drives their clock outside of a run.
+    pub async fn look_at(&self, nodes: Vec<(Bmc, Secret)>) -> Observed {
+        let Some(world) = &self.world else {
+            return look::look(self.drivers.power.clone(), nodes).await;
+        };
+        let seen = nodes.into_iter().map(|(bmc, _)| {
+            let seen = world.power(&bmc);
+            (bmc.node, seen)
+        });
+        Observed {
+            power: seen.collect(),
+            ..Observed::default()
+        }
     }
 
     /// Of a node that has left the configuration with its site, nothing is known of how its BMC wants to be treated.

@@ -2,7 +2,7 @@
 
 use super::context::{self, ConfigArgs};
 use super::out::Out;
-use super::{CommandResult, Exit, Global};
+use super::{CommandResult, Exit, Global, prune};
 use crate::ids::Addr;
 use crate::store::{By, Did, Past, Which};
 use crate::units::utc;
@@ -34,6 +34,9 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         None => Which::All,
     };
     let all = store.history(which, args.last).await?;
+    if let Some(pruned) = prune::told(&store).await? {
+        out.note(&format!("Not shown: {pruned}."));
+    }
     if args.json {
         let after = store.afterwards(&all).await?;
         let rows = all.iter().zip(after);

@@ -1,12 +1,12 @@
 //! `bmctl lock`, and how apply takes the lock.
 
 use std::path::Path;
-use std::process::Command as Process;
 use std::time::{Duration, Instant};
 
 use super::context::{self, ConfigArgs};
 use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global};
+use crate::drivers::child;
 use crate::store::{Actor, Force, Lease, LeaseRow, Store, StoreError, TERM, Waiting};
 use crate::units::utc;
 
@@ -151,7 +151,7 @@ fn refused(error: StoreError) -> Failure {
 
 /// The commit of the configuration, when it is in a git repository.
 fn commit(root: &Path) -> Option<String> {
-    let told = Process::new("git")
+    let told = child::fetching("git")
         .arg("-C")
         .arg(root)
         .args(["rev-parse", "--verify", "--quiet", "HEAD"])

@@ -6,17 +6,14 @@ use std::time::Duration;
 use super::context::{self, ConfigArgs, Configured};
 use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global, lock};
-use crate::apply::WallClock;
 use crate::config::StateBackend;
-use crate::drivers::Clock as _;
 use crate::secret::Secret;
-use crate::store::{Actor, Export, Force, Sealer, Store};
+use crate::store::{Sealer, Store, Verified, Workspace};
 
 /// The workspace of a state in PostgreSQL when none is named.
 const WORKSPACE: &str = "default";
 
-/// Copies records, claims and sealed secrets, compares, and marks the old state as moved. The journal stays where it is: what was done
-/// there is told there.
+/// Carries everything over, with runs, journal and history, reads it back, and marks the old state as moved.
 pub async fn run(
     global: &Global,
     config: &ConfigArgs,
@@ -44,27 +41,15 @@ pub async fn run(
         );
         return Err(Failure::new(Exit::Error, text));
     }
-    let export = old.pull().await?;
-    let (by, now) = (Actor::here(), WallClock.now_ms());
-    let serial = new.push(&export, Force::No, &by, now).await?;
-    let arrived = new.pull().await?;
-    // The serial alone may differ: the push is a change of its own.
-    let same = Export {
-        serial: export.serial,
-        ..arrived
-    };
-    if same != export {
-        let text = format!(
-            "{}: what arrived is not what was sent; the old state is untouched",
-            new.place()
-        );
-        return Err(Failure::new(Exit::Error, text));
-    }
+    let Verified {
+        rows,
+        records,
+        changes,
+    } = new.take_over(&old).await?;
     new_lease.release().await?;
     old.mark_moved(new.place()).await?;
     out.line(&format!(
-        "{} resources moved from {} to {} (serial {serial}). The old state is kept, and refused from here on.",
-        export.resources.len(),
+        "Moved from {} to {}, and read back there: {rows} rows, {records} records of the journal and {changes} changes of the history. The old state is kept, and refused from here on.",
         old.place(),
         new.place()
     ));
@@ -85,7 +70,8 @@ async fn open_old(configured: &Configured, from: Option<&str>) -> Result<Store, 
                         format!("--from env:{name}: there is no such variable"),
                     )
                 })?;
-                return Ok(Store::connect(&Secret::new(url), workspace, sealer).await?);
+                let workspace = Workspace::Real(workspace.to_owned());
+                return Ok(Store::connect(&Secret::new(url), &workspace, sealer).await?);
             }
             None => from,
         },

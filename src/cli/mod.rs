@@ -18,6 +18,7 @@ mod graph;
 mod guards;
 mod history;
 mod image;
+mod import;
 mod init;
 mod key;
 mod keygen;
@@ -29,6 +30,7 @@ mod out;
 mod output;
 mod plan;
 mod power;
+mod prune;
 mod rack;
 mod ramdisk;
 mod report;
@@ -99,7 +101,7 @@ enum Command {
     /// Carry out a plan
     Apply(apply::Args),
     Verify(verify::Args),
-    Import(apply::ImportArgs),
+    Import(Box<import::Args>),
     Keygen(keygen::Args),
     /// Take down everything that state records
     Destroy(apply::DestroyArgs),
@@ -207,7 +209,7 @@ async fn run(cli: Cli, out: &Out) -> Exit {
     let result = match cli.command {
         Command::Plan(args) => plan::run(global, args, out).await,
         Command::Apply(args) => apply::run(global, args, out).await,
-        Command::Import(args) => apply::import(global, args, out).await,
+        Command::Import(args) => import::run(global, *args, out).await,
         Command::Verify(args) => verify::run(global, args, out).await,
         Command::Keygen(args) => keygen::run(&args, out),
         Command::Destroy(args) => apply::destroy(global, args, out).await,

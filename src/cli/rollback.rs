@@ -1,11 +1,11 @@
 //! `bmctl rollback RUN`: the plan that undoes a run, as far as it can be undone.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::PathBuf;
 
 use super::context::{self, PlanArgs, Session};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, guards, plan as plan_command};
+use super::{CommandResult, Exit, Failure, Global, guards, plan as plan_command, prune};
 use crate::ids::Addr;
 use crate::model::{Fleet, Observed, Resource};
 use crate::plan::render::{Steps, View, render};
@@ -80,34 +80,41 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
 
 /// The record of each address before the run: its first change tells.
 async fn before(session: &Session, run: &str) -> Result<Before, Failure> {
-    let mut before: Before = BTreeMap::new();
-    for past in session
+    let mut before = Before::default();
+    let all = session
         .store
         .history(Which::OfRun(run), CHANGES_MAX)
-        .await?
-    {
-        let was = match past.did {
-            Did::Created => None,
-            Did::Changed | Did::Removed => match &past.before {
-                Some(text) => Some(serde_json::from_str::<Resource>(text)?),
-                None => None,
-            },
-            Did::Moved(to) => {
-                let text = format!(
-                    "{run} gave {} the address {to}: take the `moved` block back, or `bmctl state mv {to} {}`, and apply",
-                    past.addr, past.addr
-                );
-                return Err(Failure::new(Exit::Error, text));
+        .await?;
+    // What is done together has one serial: names that it gives are those of the next.
+    for together in all.chunk_by(|a, b| a.serial == b.serial) {
+        let mut named = Vec::new();
+        for past in together {
+            let was = before.moved.get(&past.addr).unwrap_or(&past.addr).clone();
+            if let Did::Moved(to) = &past.did {
+                named.push((past.addr.clone(), to.clone(), was.clone()));
             }
-            Did::Claimed | Did::Released => continue,
-        };
-        before.entry(past.addr).or_insert(was);
+            match past.did {
+                Did::Claimed | Did::Released => continue,
+                Did::Created | Did::Changed | Did::Removed | Did::Moved(_) => {}
+            }
+            if let Entry::Vacant(first) = before.records.entry(was) {
+                let text = past.before.as_deref();
+                first.insert(text.map(serde_json::from_str::<Resource>).transpose()?);
+            }
+        }
+        named
+            .iter()
+            .for_each(|(old, _, _)| drop(before.moved.remove(old)));
+        before
+            .moved
+            .extend(named.into_iter().map(|(_, new, was)| (new, was)));
     }
-    if before.is_empty() {
-        let text = format!(
+    before.moved.retain(|is, was| is != was);
+    if before.records.is_empty() {
+        let why = format!(
             "{run} has changed nothing in the state, or is no run; `bmctl runs` lists them"
         );
-        return Err(Failure::new(Exit::Error, text));
+        return Err(prune::not_found(&session.store, &why).await);
     }
     Ok(before)
 }

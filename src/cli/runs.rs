@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::context::{self, ConfigArgs};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global};
+use super::{CommandResult, Exit, Failure, Global, prune};
 use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
 use crate::plan::{Change, Plan};
@@ -53,10 +53,8 @@ async fn store(
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    let runs = store(global, &args.config, args.sim, out)
-        .await?
-        .runs()
-        .await?;
+    let store = store(global, &args.config, args.sim, out).await?;
+    let runs = store.runs().await?;
     if args.json {
         let all: Vec<_> = runs.iter().map(as_json).collect();
         out.line(&serde_json::to_string_pretty(&all)?);
@@ -81,6 +79,9 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         ]);
     }
     out.line(&table.to_string());
+    if let Some(pruned) = prune::told(&store).await? {
+        out.note(&format!("Not listed: {pruned}."));
+    }
     Ok(Exit::Done)
 }
 
@@ -130,10 +131,8 @@ pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
                 "is not in the state, and no run has noted anything of it; `bmctl state list` shows what is"
             }
         };
-        return Err(Failure::new(
-            Exit::Error,
-            format!("{} {text}", args.address),
-        ));
+        let why = format!("{} {text}", args.address);
+        return Err(prune::not_found(&store, &why).await);
     };
     let run = runs.iter().find(|r| r.id == last.run);
     let plan = match run {
@@ -236,12 +235,10 @@ fn step_line(record: &Record, plan: Option<&Plan>) -> Option<String> {
 /// The events of a run that is over, from its plan and its records: what the live run showed, shown again.
 pub async fn events_of(store: &Store, run: &str) -> Result<Vec<Event>, Failure> {
     let runs = store.runs().await?;
-    let row = runs.iter().find(|r| r.id == run).ok_or_else(|| {
-        Failure::new(
-            Exit::Error,
-            format!("there is no run {run}; `bmctl runs` lists them"),
-        )
-    })?;
+    let Some(row) = runs.iter().find(|r| r.id == run) else {
+        let why = format!("there is no run {run}; `bmctl runs` lists them");
+        return Err(prune::not_found(store, &why).await);
+    };
     let records = store.records_of_run(run).await?;
     let plan = store.plan(&row.plan).await?;
     Ok(crate::apply::replay::events(row, plan.as_ref(), &records))

@@ -2,7 +2,7 @@
 
 use super::context::{self, ConfigArgs};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, history, surgery, transfer};
+use super::{CommandResult, Exit, Failure, Global, history, prune, surgery, transfer};
 use crate::ids::Addr;
 use crate::store::{Store, Verified};
 
@@ -44,9 +44,12 @@ enum Command {
     Rm(surgery::RemoveArgs),
     /// Put back what the last change by hand has changed
     Undo(surgery::UndoArgs),
-    /// Print all of the state as JSON, its secrets sealed
+    /// Forget runs and history that are long past
+    Prune(prune::Args),
+    /// Print all of the state as JSON, its secrets sealed: what is recorded, without runs and history
     Pull(transfer::PullArgs),
-    /// Put what pull has printed into the place of the state
+    /// Put what pull has printed into the place of the state; runs and history here stay, and those of where it was pulled do not
+    /// come along: `bmctl init --migrate-state` carries them
     Push(transfer::PushArgs),
     /// Take a state that is older than one that was seen here, such as a copy that was brought back on purpose
     Accept {
@@ -60,6 +63,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         Command::History(args) => history::run(global, args, out).await,
         Command::Mv(args) => surgery::rename(global, args, out).await,
         Command::Rm(args) => surgery::remove(global, args, out).await,
+        Command::Prune(args) => prune::run(global, args, out).await,
         Command::Pull(args) => transfer::pull(global, args, out).await,
         Command::Push(args) => transfer::push(global, args, out).await,
         Command::Undo(args) => surgery::undo(global, args, out).await,

@@ -57,7 +57,7 @@ async fn replace(table: &Table, export: &Export, args: &PushArgs, out: &Out) -> 
     let (by, now) = (Actor::here(), WallClock.now_ms());
     let serial = table.store.push(export, force, &by, now).await?;
     out.line(&format!(
-        "The state is the one that was pushed, with serial {serial}; what was there before is in {}.",
+        "The state is the one that was pushed, with serial {serial}; what was there before is in {}. Runs and history are those of this place, as before.",
         backup.display()
     ));
     Ok(Exit::Done)

@@ -1,16 +1,20 @@
 //! A loaded configuration that answers expressions: what `bmctl console` and editors ask.
 
+use std::collections::BTreeMap;
+
 use super::eval::{BUDGET, EnvId, Scope, Stop, World, eval};
 use super::functions;
+use super::generate::quoted;
 use super::load::{Opened, open_within};
 use super::show::{show, show_output, show_type, type_json};
 use super::sources::Sources;
 use super::syntax::ast::ExprKind;
 use super::syntax::parse_expression;
 use super::types::Type;
-use super::value::Value;
+use super::value::{Data, SeqKind, Value};
 use super::variables::VariableInput;
 use crate::diag::{Diagnostics, SourceMap};
+use crate::ids::{Addr, Name};
 use crate::model::Fleet;
 
 pub struct Console<'s> {
@@ -116,6 +120,24 @@ impl<'s> Console<'s> {
         Some((show_output(value), type_json(&Type::of(value))))
     }
 
+    /// How the root module speaks of each resource that it can speak of: by its address, or by the output of a module that holds it.
+    pub fn expressions(&self) -> BTreeMap<Addr, String> {
+        let mut out = BTreeMap::new();
+        for addr in self.fleet.origins.keys() {
+            if addr.module.is_empty() {
+                out.insert(addr.clone(), addr.to_string());
+            }
+        }
+        for name in self.world.env(EnvId::ROOT).declared.modules.keys() {
+            let path = format!("module.{name}");
+            // A module with a mistake holds nothing that could be spoken of.
+            if let Ok(value) = self.value(&path) {
+                resources_in(&value, path, &mut out);
+            }
+        }
+        out
+    }
+
     /// What an expression may begin with: functions, and every declared name.
     pub fn names(&self) -> Vec<String> {
         let declared = &self.world.env(EnvId::ROOT).declared;
@@ -132,6 +154,38 @@ impl<'s> Console<'s> {
         out.extend(["path.module".to_owned(), "path.root".to_owned()]);
         out.sort();
         out
+    }
+}
+
+/// Collections within each other that are searched.
+const DEPTH_MAX: u32 = 8;
+
+/// The resources in a value, each by the first way that leads to it.
+fn resources_in(value: &Value, path: String, out: &mut BTreeMap<Addr, String>) {
+    if value.extent().depth > DEPTH_MAX {
+        return;
+    }
+    match &value.data {
+        Data::Resource(resource) => {
+            out.entry(resource.addr.clone()).or_insert(path);
+        }
+        Data::Map(map) => {
+            for (key, value) in &map.entries {
+                let is_name = key.parse::<Name>().is_ok();
+                let step = match is_name {
+                    true => format!("{path}.{key}"),
+                    false => format!("{path}[{}]", quoted(key)),
+                };
+                resources_in(value, step, out);
+            }
+        }
+        // Elements of a set have no place.
+        Data::Seq(seq) if seq.kind != SeqKind::Set => {
+            for (at, value) in seq.items.iter().enumerate() {
+                resources_in(value, format!("{path}[{at}]"), out);
+            }
+        }
+        Data::Seq(_) | Data::Null | Data::Bool(_) | Data::Number(_) | Data::String(_) => {}
     }
 }
 

@@ -21,6 +21,7 @@ mod files;
 pub mod format;
 mod functions;
 mod gates;
+pub mod generate;
 mod involved;
 mod lifecycle;
 mod load;

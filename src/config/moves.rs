@@ -51,7 +51,7 @@ fn moved(block: &Block, scope: &Scope<'_>, report: &Report) -> Read<Moved> {
     Ok(Moved {
         from,
         to,
-        span: block.header,
+        span: Some(block.header),
     })
 }
 

@@ -51,6 +51,13 @@ pub fn hmac(key: &Key32, text: &[u8]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// What the initiator or the target of one export proves itself with; the ramdisk makes the same of its key.
+pub fn chap_secret(key: &Key32, role: &str, iqn: &str) -> Secret {
+    let mut text = hmac_hex(key, format!("bmctl chap {role} v1\n{iqn}\n").as_bytes());
+    text.truncate(CHAP_CHARS);
+    Secret::new(text)
+}
+
 pub fn random_key() -> Done<Key32> {
     let mut bytes = [0u8; 32];
     getrandom::fill(&mut bytes).map_err(|e| {
@@ -112,9 +119,8 @@ impl StoreAgent {
         let deployment = self.open(node).await?;
         let id = self.store.send_command(&deployment.id, line).await?;
         loop {
-            if let Some(command) = self.store.command(&deployment.id, id).await?
-                && let Some(status) = command.status
-            {
+            let command = self.store.command(&deployment.id, id).await?;
+            if let Some(status) = command.status {
                 let message = command.message.unwrap_or_default();
                 if status == "ok" {
                     return Ok(message);
@@ -188,11 +194,7 @@ impl Agent for StoreAgent {
         };
         let line = format!("verb=export {} iqn={iqn}", disk_fields(disk));
         self.command(node, &line, COMMAND).await?;
-        let chap = |role: &str| {
-            let mut text = hmac_hex(&key, format!("bmctl chap {role} v1\n{iqn}\n").as_bytes());
-            text.truncate(CHAP_CHARS);
-            Secret::new(text)
-        };
+        let chap = |role| chap_secret(&key, role, iqn);
         Ok(IscsiTarget {
             portal: std::net::SocketAddrV4::new(report.address, PORTAL_PORT),
             iqn: iqn.to_owned(),

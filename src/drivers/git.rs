@@ -2,8 +2,9 @@
 //! put it; gives the commit. Nothing that a repository holds is run: no hooks, no prompts, no `ext::` transport.
 
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+use super::child;
 use crate::config::GitSource;
 
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +109,7 @@ impl Git<'_> {
     }
 
     fn run(&self, what: &'static str, args: &[&str]) -> Result<String, GitError> {
-        let mut command = Command::new("git");
+        let mut command = child::fetching("git");
         command
             .arg("-C")
             .arg(self.dir)

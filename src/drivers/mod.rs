@@ -3,6 +3,7 @@
 //! next, never retries beyond its protocol's own rules, never reads the configuration.
 
 pub mod agent;
+pub mod child;
 pub mod disk;
 pub mod gate;
 pub mod git;

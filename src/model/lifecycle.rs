@@ -68,7 +68,8 @@ impl std::fmt::Display for Subject {
 pub struct Moved {
     pub from: Subject,
     pub to: Subject,
-    pub span: Span,
+    /// `None` when it follows from the history and not from a block.
+    pub span: Option<Span>,
 }
 
 /// `removed { from }`: what has left the configuration on purpose.

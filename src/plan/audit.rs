@@ -161,79 +161,11 @@ fn one_instance_per_node(plan: &Plan, found: &mut Vec<String>) {
 /// From the deploy boot files on, in this order: the power comes back from off, the ramdisk reports, a disk is written or erased,
 /// and only then is the node handed over; and what was begun has its end in state.
 fn deployments_are_whole(plan: &Plan, found: &mut Vec<String>) {
-    #[derive(Default)]
-    struct Chain {
-        off: bool,
-        deploying: bool,
-        booted: bool,
-        heard: bool,
-        checked: bool,
-        on_disk: bool,
-        open: bool,
-    }
     let mut chains: BTreeMap<(&Addr, &Addr), Chain> = BTreeMap::new();
     for step in &plan.steps {
         let Some(node) = &step.node else { continue };
         let chain = chains.entry((node, &step.subject)).or_default();
-        let broken = match &step.step {
-            Step::PowerOff { .. } => {
-                chain.off = true;
-                None
-            }
-            Step::BootDeploy { .. } => {
-                chain.deploying = true;
-                (!chain.off).then_some("is made ready while it may still be running")
-            }
-            Step::PowerOn { .. } => {
-                chain.booted = true;
-                chain.off = false;
-                None
-            }
-            Step::AwaitRamdisk { .. } => {
-                chain.heard = true;
-                (!chain.booted || !chain.deploying).then_some("is not started into its ramdisk")
-            }
-            Step::CheckDisk { .. } => {
-                chain.checked = true;
-                (!chain.heard).then_some("has its disk checked before its ramdisk was heard")
-            }
-            Step::WriteDisk(_) if !chain.checked => {
-                chain.on_disk = true;
-                Some("has its disk written without a look at what it carries")
-            }
-            Step::WriteDisk(_) | Step::EraseDisk { .. } => {
-                chain.on_disk = true;
-                (!chain.heard).then_some("has its disk written before its ramdisk was heard")
-            }
-            Step::BootInstance { .. } | Step::Reboot { .. } => (chain.deploying && !chain.on_disk)
-                .then_some("is handed over before its disk is written and verified"),
-            Step::Claim { .. } => {
-                chain.open = true;
-                None
-            }
-            Step::Finish { .. } => {
-                chain.open = false;
-                None
-            }
-            Step::Release { .. } => {
-                chain.open = false;
-                (!chain.off).then_some("is released while it may still be running")
-            }
-            Step::Record { .. } => {
-                chain.open = true;
-                None
-            }
-            Step::Gate(_) => chain
-                .open
-                .then_some("is asked at its gate before what is done for it has its end in state"),
-            Step::Forget { .. }
-            | Step::Move { .. }
-            | Step::CheckImage { .. }
-            | Step::SetBootDevice { .. }
-            | Step::AwaitPhoneHome { .. }
-            | Step::RemoveBoot { .. } => None,
-        };
-        if let Some(what) = broken {
+        if let Some(what) = chain.broken_by(&step.step) {
             found.push(format!("step {}: {node} {what}", step.id));
         }
     }
@@ -242,6 +174,82 @@ fn deployments_are_whole(plan: &Plan, found: &mut Vec<String>) {
             found.push(format!(
                 "{node}: what is done for {subject} has no end in state"
             ));
+        }
+    }
+}
+
+/// What has been done to a node for somebody, as far as a plan's steps go.
+#[derive(Default)]
+struct Chain {
+    off: bool,
+    deploying: bool,
+    booted: bool,
+    heard: bool,
+    checked: bool,
+    on_disk: bool,
+    open: bool,
+}
+
+impl Chain {
+    /// What is wrong with this step coming next.
+    fn broken_by(&mut self, step: &Step) -> Option<&'static str> {
+        match step {
+            Step::PowerOff { .. } => {
+                self.off = true;
+                None
+            }
+            Step::BootDeploy { .. } => {
+                self.deploying = true;
+                (!self.off).then_some("is made ready while it may still be running")
+            }
+            Step::PowerOn { .. } => {
+                self.booted = true;
+                self.off = false;
+                None
+            }
+            Step::AwaitRamdisk { .. } => {
+                self.heard = true;
+                (!self.booted || !self.deploying).then_some("is not started into its ramdisk")
+            }
+            Step::CheckDisk { .. } => {
+                self.checked = true;
+                (!self.heard).then_some("has its disk checked before its ramdisk was heard")
+            }
+            Step::WriteDisk(_) if !self.checked => {
+                self.on_disk = true;
+                Some("has its disk written without a look at what it carries")
+            }
+            Step::WriteDisk(_) | Step::EraseDisk { .. } => {
+                self.on_disk = true;
+                (!self.heard).then_some("has its disk written before its ramdisk was heard")
+            }
+            Step::BootInstance { .. } | Step::Reboot { .. } => (self.deploying && !self.on_disk)
+                .then_some("is handed over before its disk is written and verified"),
+            Step::Claim { .. } => {
+                self.open = true;
+                None
+            }
+            Step::Finish { .. } => {
+                self.open = false;
+                None
+            }
+            Step::Release { .. } => {
+                self.open = false;
+                (!self.off).then_some("is released while it may still be running")
+            }
+            Step::Record { .. } => {
+                self.open = true;
+                None
+            }
+            Step::Gate(_) => self
+                .open
+                .then_some("is asked at its gate before what is done for it has its end in state"),
+            Step::Forget { .. }
+            | Step::Move { .. }
+            | Step::CheckImage { .. }
+            | Step::SetBootDevice { .. }
+            | Step::AwaitPhoneHome { .. }
+            | Step::RemoveBoot { .. } => None,
         }
     }
 }

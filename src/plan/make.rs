@@ -117,7 +117,7 @@ fn wrong_imports(fleet: &Fleet) -> Vec<Diagnostic> {
         let text = format!("{} is to be taken over, and is not declared", import.to);
         Diagnostic::error("E0611", text)
             .at(import.span, "said here")
-            .help("declare the instance as it is to be; the plan shows what would differ")
+            .help("declare the instance as it is to be, and the plan shows what would differ; or have it written: bmctl import --generate-config FILE")
     });
     let mut nodes: BTreeMap<&Addr, &Addr> = BTreeMap::new();
     let twice = fleet.imports.iter().filter_map(move |import| {

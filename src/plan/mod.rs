@@ -40,6 +40,7 @@ pub mod specs;
 pub mod step;
 pub mod steps;
 pub mod surgery;
+pub mod takeover;
 pub mod view;
 mod waves;
 pub mod windows;

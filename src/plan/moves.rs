@@ -17,21 +17,18 @@ pub fn resolve(fleet: &Fleet, recorded: &Recorded, diagnostics: &mut Diagnostics
         let Some((to, span)) = follow(fleet, from, diagnostics) else {
             continue;
         };
-        if fleet.origins.contains_key(from) {
+        if fleet.declares(from) {
+            let text = format!("{from} is said to have moved to {to}, and is still declared");
             diagnostics.push(
-                Diagnostic::error(
-                    "E0607",
-                    format!("{from} is said to have moved to {to}, and is still declared"),
-                )
-                .at(span, "said here")
-                .help("take the old block out, or the `moved` block"),
+                said(Diagnostic::error("E0607", text), span)
+                    .help("take the old block out, or the `moved` block"),
             );
         }
         // Only what is declared survives: a slip in `to` would otherwise be a destruction.
-        if !fleet.origins.contains_key(&to) {
+        if !fleet.declares(&to) {
+            let text = format!("{from} is said to have moved to {to}, which is not declared");
             diagnostics.push(
-                Diagnostic::error("E0613", format!("{from} is said to have moved to {to}, which is not declared"))
-                    .at(span, "said here")
+                said(Diagnostic::error("E0613", text), span)
                     .help("correct `to`; to take it down, take the `moved` block out, or apply the move first"),
             );
         }
@@ -68,8 +65,8 @@ fn implied(fleet: &Fleet, recorded: &Recorded) -> Moves {
             key,
             ..from.clone()
         };
-        let is_free = fleet.origins.contains_key(&to) && !recorded.resources.contains_key(&to);
-        if !is_free || fleet.origins.contains_key(from) {
+        let is_free = fleet.declares(&to) && !recorded.resources.contains_key(&to);
+        if !is_free || fleet.declares(from) {
             continue;
         }
         let said = fleet.moved.iter().any(|m| {
@@ -84,7 +81,11 @@ fn implied(fleet: &Fleet, recorded: &Recorded) -> Moves {
 }
 
 /// Where the statements lead a resource; `None` when none of them is about it.
-fn follow(fleet: &Fleet, from: &Addr, diagnostics: &mut Diagnostics) -> Option<(Addr, Span)> {
+fn follow(
+    fleet: &Fleet,
+    from: &Addr,
+    diagnostics: &mut Diagnostics,
+) -> Option<(Addr, Option<Span>)> {
     let mut at = from.clone();
     let mut last = None;
     let mut been = BTreeSet::from([at.clone()]);
@@ -94,20 +95,25 @@ fn follow(fleet: &Fleet, from: &Addr, diagnostics: &mut Diagnostics) -> Option<(
         .find_map(|m| Some((moved(&m.from, &m.to, &at)?, m.span)))
     {
         if !been.insert(next.clone()) {
-            diagnostics.push(
-                Diagnostic::error(
-                    "E0609",
-                    format!("the `moved` blocks lead {from} in a circle"),
-                )
-                .at(span, "back to where it was")
-                .help("take one of them out"),
-            );
+            let text = format!("the `moved` blocks lead {from} in a circle");
+            let d = Diagnostic::error("E0609", text).help("take one of them out");
+            diagnostics.push(match span {
+                Some(span) => d.at(span, "back to where it was"),
+                None => d,
+            });
             return None;
         }
         at = next;
         last = Some(span);
     }
-    Some((at, last?))
+    last.map(|span| (at, span))
+}
+
+fn said(d: Diagnostic, span: Option<Span>) -> Diagnostic {
+    match span {
+        Some(span) => d.at(span, "said here"),
+        None => d,
+    }
 }
 
 /// The new address, when the statement is about this one.

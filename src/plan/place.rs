@@ -9,8 +9,7 @@ use super::{ignore, layout, specs};
 use crate::diag::Diagnostic;
 use crate::ids::Addr;
 use crate::model::{
-    Firmware, Flavor, Fleet, Image, ImageFacts, ImageType, Instance, InstanceRecord, Node,
-    Recorded, Resource,
+    Firmware, Flavor, Fleet, Image, ImageFacts, ImageType, Instance, InstanceRecord, Node, Recorded,
 };
 use crate::units::{GIB, human_bytes};
 
@@ -72,52 +71,26 @@ pub fn place<'a>(
     facts: &'a BTreeMap<Addr, ImageFacts>,
     chosen: Option<&BTreeSet<Addr>>,
 ) -> Placement {
-    let was_on: BTreeMap<&Addr, &InstanceRecord> = recorded
-        .resources
-        .iter()
-        .filter_map(|(addr, resource)| match resource {
-            Resource::Instance(record) => Some((addr, record.as_ref())),
-            Resource::Network(_)
-            | Resource::Site(_)
-            | Resource::Flavor(_)
-            | Resource::Image(_)
-            | Resource::Node(_)
-            | Resource::Nic(_) => None,
-        })
+    let resources = recorded.resources.iter();
+    let was_on: BTreeMap<&Addr, &InstanceRecord> = resources
+        .filter_map(|(addr, resource)| Some((addr, resource.as_instance()?)))
         .collect();
-    let mut nics: BTreeMap<&Addr, Vec<(&Addr, bool)>> = BTreeMap::new();
-    for nic in fleet.nics.values() {
-        nics.entry(&nic.node)
-            .or_default()
-            .push((&nic.network, nic.pxe));
-    }
-    let mut seats = Seats {
-        fleet,
-        facts,
-        nics,
-        occupied: was_on.values().map(|record| &record.node).collect(),
-        holder: BTreeMap::new(),
-        movable: BTreeSet::new(),
-        candidates: BTreeMap::new(),
-    };
+    let mut seats = Seats::of(fleet, facts, &was_on);
     let mut out = Placement::default();
     let mut moved = BTreeMap::new();
-
     for (addr, instance) in &fleet.instances {
-        if let Some(record) = was_on.get(addr).copied() {
-            let node = &record.node;
-            if chosen.is_some_and(|chosen| !chosen.contains(addr)) {
-                seats.holder.insert(node, addr);
-                continue;
-            }
-            match seats.may_stay(addr, instance, record) {
-                Ok(()) => {
-                    seats.holder.insert(node, addr);
-                }
-                Err(why) => {
-                    moved.insert(addr, format!("left {node}: {why}"));
-                }
-            }
+        let Some(record) = was_on.get(addr).copied() else {
+            continue;
+        };
+        let node = &record.node;
+        let is_left_alone = chosen.is_some_and(|chosen| !chosen.contains(addr));
+        let stays = match is_left_alone {
+            true => Ok(()),
+            false => seats.may_stay(addr, instance, record),
+        };
+        match stays {
+            Ok(()) => drop(seats.holder.insert(node, addr)),
+            Err(why) => drop(moved.insert(addr, format!("left {node}: {why}"))),
         }
     }
     let seated: BTreeSet<&Addr> = seats.holder.values().copied().collect();
@@ -160,6 +133,27 @@ pub fn place<'a>(
 }
 
 impl<'a> Seats<'a> {
+    fn of(
+        fleet: &'a Fleet,
+        facts: &'a BTreeMap<Addr, ImageFacts>,
+        was_on: &BTreeMap<&'a Addr, &'a InstanceRecord>,
+    ) -> Seats<'a> {
+        let mut nics: BTreeMap<&Addr, Vec<(&Addr, bool)>> = BTreeMap::new();
+        for nic in fleet.nics.values() {
+            let of_node = nics.entry(&nic.node).or_default();
+            of_node.push((&nic.network, nic.pxe));
+        }
+        Seats {
+            fleet,
+            facts,
+            nics,
+            occupied: was_on.values().map(|record| &record.node).collect(),
+            holder: BTreeMap::new(),
+            movable: BTreeSet::new(),
+            candidates: BTreeMap::new(),
+        }
+    }
+
     fn may_stay(
         &self,
         addr: &Addr,
@@ -230,18 +224,7 @@ impl<'a> Seats<'a> {
                 None => return Err(format!("has no label {key} (wanted {value})")),
             }
         }
-        if node.cpus < flavor.cpus {
-            return Err(format!(
-                "has {} cpus, {} needs {}",
-                node.cpus, instance.flavor, flavor.cpus
-            ));
-        }
-        if node.memory_mb < flavor.memory_mb {
-            return Err(format!(
-                "has {} MB of memory, {} needs {}",
-                node.memory_mb, instance.flavor, flavor.memory_mb
-            ));
-        }
+        carries(&instance.flavor, flavor, node)?;
         if node.arch != image.arch {
             return Err(format!(
                 "is {}, {} is for {}",
@@ -253,9 +236,6 @@ impl<'a> Seats<'a> {
                 "boots by {}, which {} cannot",
                 node.firmware, instance.image
             ));
-        }
-        if let Some(why) = specs::mismatch(&flavor.extra_specs, node) {
-            return Err(why);
         }
         let mut needed = layout::bytes_needed(flavor);
         if image.kind == ImageType::Partition
@@ -459,5 +439,21 @@ impl<'a> Seats<'a> {
             d = d.note(format!("and {more} other reasons"));
         }
         d.help("add a node, loosen match_labels or the flavor, or free a node")
+    }
+}
+
+/// Whether a node has what a flavor asks for, its disk apart.
+pub(super) fn carries(name: &Addr, flavor: &Flavor, node: &Node) -> Result<(), String> {
+    if node.cpus < flavor.cpus {
+        let (has, needs) = (node.cpus, flavor.cpus);
+        return Err(format!("has {has} cpus, {name} needs {needs}"));
+    }
+    if node.memory_mb < flavor.memory_mb {
+        let (has, needs) = (node.memory_mb, flavor.memory_mb);
+        return Err(format!("has {has} MB of memory, {name} needs {needs}"));
+    }
+    match specs::mismatch(&flavor.extra_specs, node) {
+        Some(why) => Err(why),
+        None => Ok(()),
     }
 }

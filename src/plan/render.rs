@@ -87,12 +87,18 @@ pub fn render(plan: &Plan, view: View) -> String {
 
 const SUMMARY_AGAIN_LINES: usize = 60;
 
+/// What a plan is confined to, before the rest is counted.
+const PATTERNS_MAX: usize = 20;
+
 fn confined(out: &mut String, plan: &Plan) {
     let Some(confined) = &plan.confined else {
         return;
     };
     let list = |patterns: &[super::Pattern]| {
-        let texts: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+        let first = patterns.iter().take(PATTERNS_MAX).map(ToString::to_string);
+        let mut texts: Vec<String> = first.collect();
+        let more = patterns.len().saturating_sub(PATTERNS_MAX);
+        texts.extend((more > 0).then(|| format!("and {more} more")));
         texts.join(", ")
     };
     let mut said = Vec::new();

@@ -5,12 +5,19 @@
 
 use std::collections::BTreeMap;
 
+use super::moves::Moves;
 use super::{Pattern, Plan, Selection, Step, planfile};
 use crate::ids::Addr;
-use crate::model::{Fleet, ImageFacts, InstanceRecord, Recorded, Resource};
+use crate::model::{Fleet, ImageFacts, InstanceRecord, Moved, Recorded, Resource, Subject};
 
-/// What a run found: the record each address had before it; `None` where there was none.
-pub type Before = BTreeMap<Addr, Option<Resource>>;
+/// What a run found.
+#[derive(Debug, Default)]
+pub struct Before {
+    /// The record each address had before it; `None` where there was none.
+    pub records: BTreeMap<Addr, Option<Resource>>,
+    /// Addresses that the run gave, and what was called so before it.
+    pub moved: Moves,
+}
 
 /// Everything that a plan of the inverse is made from.
 pub struct Inverse {
@@ -30,34 +37,22 @@ pub fn inverse(
     ran: Option<&Plan>,
     declared: &Fleet,
 ) -> Inverse {
-    let mut resources = recorded.resources.clone();
     let mut lost = Vec::new();
-    for (addr, was) in before {
-        match was {
-            None => {
-                resources.remove(addr);
-            }
-            Some(Resource::Instance(was)) => {
-                let is = recorded.resources.get(addr).and_then(Resource::as_instance);
-                let again = put_back(addr, was, is, &mut lost);
-                resources.insert(addr.clone(), Resource::Instance(Box::new(again)));
-            }
-            Some(was) => {
-                resources.insert(addr.clone(), was.clone());
-            }
-        }
-    }
+    let resources = as_before(recorded, before, &mut lost);
     lost.extend(ran.into_iter().flat_map(|plan| gone(plan, before)));
     let mut fleet = Fleet {
         rollouts: declared.rollouts.clone(),
         windows: declared.windows.clone(),
+        moved: back(before),
         ..Fleet::default()
     };
     let mut facts = BTreeMap::new();
     for (addr, resource) in &resources {
         declare(&mut fleet, &mut facts, addr, resource);
     }
-    let targets = before.keys().map(|addr| Pattern::Address(addr.to_string()));
+    let made = before.moved.iter().filter(|(_, was)| before.is_new(was));
+    let touched = before.records.keys().chain(made.map(|(is, _)| is));
+    let targets = touched.map(|addr| Pattern::Address(addr.to_string()));
     Inverse {
         fleet,
         facts,
@@ -69,15 +64,70 @@ pub fn inverse(
     }
 }
 
+impl Before {
+    /// What the run has made; were it to have another name since, that name means nothing.
+    fn is_new(&self, was: &Addr) -> bool {
+        matches!(self.records.get(was), Some(None))
+    }
+}
+
+/// The records as they were, under the names that they had.
+fn as_before(
+    recorded: &Recorded,
+    before: &Before,
+    lost: &mut Vec<String>,
+) -> BTreeMap<Addr, Resource> {
+    let mut resources = recorded.resources.clone();
+    // What has come since the run may speak of what the run renamed.
+    resources
+        .values_mut()
+        .for_each(|resource| resource.rename(&before.moved));
+    for is in before.moved.keys() {
+        resources.remove(is);
+    }
+    let is_called: BTreeMap<&Addr, &Addr> =
+        before.moved.iter().map(|(is, was)| (was, is)).collect();
+    for (addr, was) in &before.records {
+        let is = is_called.get(addr).copied().unwrap_or(addr);
+        match was {
+            None => {
+                resources.remove(addr);
+            }
+            Some(Resource::Instance(was)) => {
+                let is = recorded.resources.get(is).and_then(Resource::as_instance);
+                let again = put_back(addr, was, is, &before.moved, lost);
+                resources.insert(addr.clone(), Resource::Instance(Box::new(again)));
+            }
+            Some(was) => {
+                resources.insert(addr.clone(), was.clone());
+            }
+        }
+    }
+    resources
+}
+
+/// What leads from the names that the run gave to those that it found.
+fn back(before: &Before) -> Vec<Moved> {
+    let moved = before.moved.iter().filter(|(_, was)| !before.is_new(was));
+    let moved = moved.map(|(is, was)| Moved {
+        from: Subject::Resource(is.clone()),
+        to: Subject::Resource(was.clone()),
+        span: None,
+    });
+    moved.collect()
+}
+
 /// On the node it was on; with the user data it had, when that is still what is sealed.
 fn put_back(
     addr: &Addr,
     was: &InstanceRecord,
     is: Option<&InstanceRecord>,
+    moved: &Moves,
     lost: &mut Vec<String>,
 ) -> InstanceRecord {
     let mut again = was.clone();
-    if is.map(|i| &i.node) != Some(&was.node) {
+    let stands_on = is.map(|is| moved.get(&is.node).unwrap_or(&is.node));
+    if stands_on != Some(&was.node) {
         again.desired.node = Some(was.node.clone());
     }
     let sealed = is.and_then(|i| i.desired.user_data.as_ref());
@@ -93,14 +143,15 @@ fn put_back(
 /// Steps of the run that lost something.
 fn gone(plan: &Plan, before: &Before) -> Vec<String> {
     let lost = plan.steps.iter().filter_map(|step| {
-        let had = before.get(&step.subject)?.as_ref()?.as_instance()?;
+        let was = before.moved.get(&step.subject).unwrap_or(&step.subject);
+        let had = before.records.get(was)?.as_ref()?.as_instance()?;
         let disk = had.disk.as_ref()?;
         let written = matches!(step.step, Step::WriteDisk(_)).then_some("was written over");
         let erased = matches!(step.step, Step::EraseDisk { .. }).then_some("was erased");
         let what = written.or(erased)?;
         Some(format!(
             "{}: disk {} on {} {what} in step {}: what was on it is gone",
-            step.subject, disk.serial, had.node, step.id
+            was, disk.serial, had.node, step.id
         ))
     });
     lost.collect()

@@ -188,14 +188,15 @@ impl<'a> Everything<'a> {
         diagnostics: &mut Diagnostics,
     ) -> BTreeSet<Addr> {
         let mut out = BTreeSet::new();
+        let texts = Texts::of(match patterns {
+            [] => BTreeSet::new(),
+            _ => self.all(),
+        });
         for pattern in patterns {
             let found: Vec<&Addr> = match pattern {
                 Pattern::Label { key, value } => self.labelled(key, value),
-                Pattern::Address(_) | Pattern::Glob(_) => {
-                    let all = self.all().into_iter();
-                    all.filter(|addr| pattern.names(&addr.to_string()))
-                        .collect()
-                }
+                Pattern::Address(text) => texts.named(pattern, text),
+                Pattern::Glob(_) => texts.named(pattern, ""),
             };
             if found.is_empty() {
                 diagnostics.push(
@@ -374,6 +375,26 @@ impl<'a> Everything<'a> {
             needs.retain(|needed| self.declares(needed));
             needs
         })
+    }
+}
+
+/// Addresses in the order of their texts: thousands of targets, one an address, find theirs without a walk through all.
+struct Texts<'a>(Vec<(String, &'a Addr)>);
+
+impl<'a> Texts<'a> {
+    fn of(all: BTreeSet<&'a Addr>) -> Texts<'a> {
+        let mut texts: Vec<_> = all.into_iter().map(|a| (a.to_string(), a)).collect();
+        texts.sort_unstable();
+        Texts(texts)
+    }
+
+    /// Those that a pattern names, all of which begin with the same text.
+    fn named(&self, pattern: &Pattern, prefix: &str) -> Vec<&'a Addr> {
+        let first = self.0.partition_point(|(text, _)| text.as_str() < prefix);
+        let from = self.0.get(first..).unwrap_or_default().iter();
+        let near = from.take_while(|(text, _)| text.starts_with(prefix));
+        let named = near.filter(|(text, _)| pattern.names(text));
+        named.map(|(_, addr)| *addr).collect()
     }
 }
 

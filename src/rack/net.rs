@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
 use super::RackError;
+use crate::drivers::child;
 
 pub const BRIDGE: &str = "br0";
 /// An address of the bridge from the local range (RFC 4193): iPXE waits 13 s for a router advertisement.
@@ -45,7 +46,7 @@ pub async fn create(
 
 /// Runs one `ip` command.
 async fn run(operation: &str, arguments: &[&str]) -> Result<(), RackError> {
-    let output = Command::new("ip")
+    let output = Command::from(child::program("ip"))
         .args(arguments)
         .kill_on_drop(true)
         .output()
@@ -64,7 +65,7 @@ async fn batch(namespace: &str, script: &str) -> Result<(), RackError> {
     if let Err(e) = tokio::fs::write(file.path(), script).await {
         return failed(e);
     }
-    let output = Command::new("ip")
+    let output = Command::from(child::program("ip"))
         .args(["-n", namespace, "-batch"])
         .arg(file.path())
         .kill_on_drop(true)
@@ -94,7 +95,7 @@ pub fn exists(namespace: &str) -> bool {
 
 /// The processes inside. Empty when there is no such namespace.
 pub fn processes(namespace: &str) -> Vec<u32> {
-    let listed = std::process::Command::new("ip")
+    let listed = child::program("ip")
         .args(["netns", "pids", namespace])
         .output();
     let text = listed.map(|o| o.stdout).unwrap_or_default();
@@ -118,12 +119,12 @@ pub fn remove(namespace: &str, taps: &[&str]) -> Result<(), RackError> {
         .and_then(|file| std::fs::write(file.path(), links).map(|()| file));
     if let Ok(script) = script {
         // Links that are gone already are what is wanted, so errors are passed over.
-        let _ = std::process::Command::new("ip")
+        let _ = child::program("ip")
             .args(["-n", namespace, "-force", "-batch"])
             .arg(script.path())
             .output();
     }
-    let output = std::process::Command::new("ip")
+    let output = child::program("ip")
         .args(["netns", "delete", namespace])
         .output();
     finish("remove the rack's network namespace", output)

@@ -12,6 +12,7 @@ use super::process::ProcessId;
 use super::record::{NodeRecord, RECORD_VERSION, Rack};
 use super::spec::{Firmware, Place, RackSpec, disk_serial};
 use super::{Event, RackError, Report, down, hcl, net};
+use crate::drivers::child;
 
 /// A program that dislikes its configuration ends within this; ipmi_sim takes 3 ms to start.
 const START_WATCH: Duration = Duration::from_millis(60);
@@ -203,7 +204,7 @@ fn spawn(
 ) -> Result<ProcessId, RackError> {
     let out = fs::File::create(log).map_err(RackError::io("write", log))?;
     let err = out.try_clone().map_err(RackError::io("write", log))?;
-    let mut command = Command::new("ip");
+    let mut command = Command::from(child::program("ip"));
     command.args(["netns", "exec", namespace, "setsid"]);
     let child = program(&mut command)
         .stdin(Stdio::null())

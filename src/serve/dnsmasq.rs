@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::{Log, ServeError, SiteSpec, files};
+use crate::drivers::child;
 use crate::model::BiosLoader;
 
 /// A running dnsmasq that is started again when it ends by itself.
@@ -138,7 +139,7 @@ fn note(pid: &AtomicI32, child: &Child) {
 }
 
 fn spawn(spec: &SiteSpec) -> Result<Child, ServeError> {
-    Command::new("dnsmasq")
+    Command::from(child::program("dnsmasq"))
         .arg("--keep-in-foreground")
         .arg(conf_argument(spec))
         .stdin(Stdio::null())

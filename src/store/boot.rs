@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::handle::{Store, Write, cells};
 use super::sums::Table;
-use super::value::values;
+use super::value::{Value, values};
 use super::{StoreError, from_json, parse, to_json};
 use crate::ids::Addr;
 use crate::plan::step::{BootTarget, InstanceBoot};
@@ -56,6 +56,10 @@ impl BootEntry {
     }
 }
 
+/// Whether a site's services have taken a row up.
+const NOT_SERVED: Value = Value::Int(0);
+const SERVED: Value = Value::Int(1);
+
 impl Store {
     /// Points a node's MACs at its instance; the deployment, if one is open, goes on.
     pub async fn put_boot_entry(&self, entry: &BootEntry) -> Result<(), StoreError> {
@@ -83,9 +87,16 @@ impl Store {
 
     pub async fn boot_entry(&self, mac: Mac) -> Result<Option<BootEntry>, StoreError> {
         self.patiently(|| async {
-            let row = self.read().await?.one(Table::Boot, values![mac]).await?;
-            let Some(row) = row else { return Ok(None) };
-            let [_, _, body] = cells(row)?;
+            // Anybody on the wire may ask: for a MAC that nothing is meant for, the table is not read through.
+            let found = self
+                .read()
+                .await?
+                .find(Table::Boot, "mac = $1", values![mac])
+                .await?;
+            let Some(row) = found.into_iter().next() else {
+                return Ok(None);
+            };
+            let [_, _, body, _] = cells(row)?;
             from_json("a boot entry", &body.text()?).map(Some)
         })
         .await
@@ -96,7 +107,7 @@ impl Store {
         self.patiently(|| async {
             let mut out = Vec::new();
             for row in self.read().await?.all(Table::Boot).await? {
-                let [mac, of, body] = cells(row)?;
+                let [mac, of, body, _] = cells(row)?;
                 if of.text()? == site.to_string() {
                     let entry = from_json("a boot entry", &body.text()?)?;
                     out.push((parse("a MAC", &mac.text()?)?, entry));
@@ -111,11 +122,21 @@ impl Store {
     pub async fn mark_served(&self, entries: &[(Mac, BootEntry)]) -> Result<(), StoreError> {
         self.patiently(|| async {
             let mut write = self.write().await?;
+            let mut taken_up = Vec::new();
             for (mac, entry) in entries {
-                let body = to_json("a boot entry", entry)?;
-                let sql = "UPDATE boot SET served = 1 WHERE mac = $1 AND body = $2 AND served = 0";
-                write.tx.execute(sql, values![*mac, body]).await?;
+                let body = Value::from(to_json("a boot entry", entry)?);
+                let Some(row) = write.one(Table::Boot, values![*mac]).await? else {
+                    continue;
+                };
+                let [mac, site, known, served] = cells(row)?;
+                if known == body && served == NOT_SERVED {
+                    taken_up.push(vec![mac, site, body, SERVED]);
+                }
             }
+            if taken_up.is_empty() {
+                return Ok(());
+            }
+            write.put(Table::Boot, taken_up).await?;
             write.commit().await?;
             self.bell.notify_waiters();
             Ok(())
@@ -128,15 +149,11 @@ impl Store {
         self.patiently(|| async {
             let mut read = self.read().await?;
             for mac in macs {
-                let sql = "SELECT served FROM boot WHERE mac = $1";
-                let served = match read.tx.row(sql, values![*mac]).await? {
-                    Some(row) => {
-                        let [served] = row.cells()?;
-                        served.int()?
-                    }
-                    None => 0,
+                let Some(row) = read.one(Table::Boot, values![*mac]).await? else {
+                    return Ok(false);
                 };
-                if served != 1 {
+                let [_, _, _, served] = cells(row)?;
+                if served != SERVED {
                     return Ok(false);
                 }
             }
@@ -153,7 +170,7 @@ impl Write {
         let rows: BTreeMap<Mac, _> = target
             .macs
             .iter()
-            .map(|mac| (*mac, values![*mac, &target.site, body.as_str()]))
+            .map(|mac| (*mac, values![*mac, &target.site, body.as_str(), NOT_SERVED]))
             .collect();
         self.put(Table::Boot, rows.into_values().collect()).await
     }
@@ -166,13 +183,13 @@ impl Write {
     ) -> Result<(), StoreError> {
         let mut changed = Vec::new();
         for row in self.all(Table::Boot).await? {
-            let [mac, _, body] = cells(row)?;
+            let [mac, _, body, _] = cells(row)?;
             let before: BootEntry = from_json("a boot entry", &body.text()?)?;
             let mut after = before.clone();
             after.rename(moves);
             if after != before {
                 let body = to_json("a boot entry", &after)?;
-                changed.push(values![mac, &after.target().site, body]);
+                changed.push(values![mac, &after.target().site, body, NOT_SERVED]);
             }
         }
         self.put(Table::Boot, changed).await

@@ -1,9 +1,10 @@
-//! How long steps have taken: a histogram for each kind, for forecasts. Losing it loses nothing else.
+//! How long steps have taken: a histogram for each kind, for forecasts and for what is begun in a window.
 
 use std::collections::BTreeMap;
 
 use super::StoreError;
-use super::handle::Store;
+use super::handle::{Store, cells};
+use super::sums::Table;
 use super::value::values;
 use crate::plan::forecast::{Durations, Spread};
 
@@ -11,43 +12,50 @@ use crate::plan::forecast::{Durations, Spread};
 const STEP: f64 = 1.25;
 
 impl Store {
-    /// Adds the times, in milliseconds, that steps took which did something.
+    /// Adds the times, in milliseconds, that steps took which did something. When the answer to its COMMIT is lost they may be
+    /// counted twice, which moves no forecast.
     pub async fn learn(&self, times: &BTreeMap<&'static str, Vec<u64>>) -> Result<(), StoreError> {
         if times.is_empty() {
             return Ok(());
         }
+        self.patiently(|| async { self.learn_once(times).await })
+            .await
+    }
+
+    async fn learn_once(&self, times: &BTreeMap<&'static str, Vec<u64>>) -> Result<(), StoreError> {
         let mut write = self.write().await?;
         for (title, times) in times {
             let mut counts: BTreeMap<i64, i64> = BTreeMap::new();
             for ms in times {
                 *counts.entry(bucket(*ms)).or_default() += 1;
             }
-            for (bucket, count) in counts {
-                let sql = "INSERT INTO durations (title, bucket, count) VALUES ($1, $2, $3)
-                     ON CONFLICT (title, bucket) DO UPDATE SET count = durations.count + excluded.count";
-                write
-                    .tx
-                    .execute(sql, values![*title, bucket, count])
-                    .await?;
+            let keys = counts.keys().map(|bucket| values![*title, *bucket]);
+            for row in write.take(Table::Durations, keys.collect()).await? {
+                let [_, bucket, count] = cells(row)?;
+                *counts.entry(bucket.int()?).or_default() += count.int()?;
             }
+            let rows = counts.iter();
+            let rows = rows.map(|(bucket, count)| values![*title, *bucket, *count]);
+            write.add(Table::Durations, rows.collect()).await?;
         }
         write.commit().await
     }
 
     pub async fn durations(&self) -> Result<Durations, StoreError> {
-        let sql = "SELECT title, bucket, count FROM durations ORDER BY title, bucket";
-        let rows = self.read().await?.tx.rows(sql, values![]).await?;
-        let mut buckets: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
-        for row in rows {
-            let [title, bucket, count] = row.cells()?;
-            let count = u64::try_from(count.int()?).unwrap_or_default();
-            let of = buckets.entry(title.text()?).or_default();
-            of.push((bucket.int()?, count));
-        }
-        let spreads = buckets.into_iter();
-        Ok(Durations(
-            spreads.map(|(title, all)| (title, spread(&all))).collect(),
-        ))
+        self.patiently(|| async {
+            let mut buckets: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
+            for row in self.read().await?.all(Table::Durations).await? {
+                let [title, bucket, count] = cells(row)?;
+                let count = u64::try_from(count.int()?).unwrap_or_default();
+                let of = buckets.entry(title.text()?).or_default();
+                of.push((bucket.int()?, count));
+            }
+            let spreads = buckets.into_iter();
+            Ok(Durations(
+                spreads.map(|(title, all)| (title, spread(&all))).collect(),
+            ))
+        })
+        .await
     }
 }
 

@@ -104,6 +104,8 @@ pub enum StoreError {
     NothingToUndo,
     #[error("nothing was pushed: {why}")]
     NotPushed { why: String },
+    #[error("nothing was moved: {why}")]
+    NotMoved { why: String },
     #[error("nothing was undone: {why}")]
     NotUndone { why: String },
     #[error("random numbers of the operating system: {0}")]

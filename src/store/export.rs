@@ -9,19 +9,20 @@ use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
 use super::actor::Actor;
+use super::boot::BootEntry;
 use super::handle::{Read, Store, Write, cells};
 use super::history::Did;
 use super::lease::Force;
 use super::sums::Table;
 use super::surgery::{Surgery, deed};
 use super::value::values;
-use super::{StoreError, parse, to_json};
+use super::{StoreError, from_json, parse, to_json};
 use crate::ids::Addr;
 use crate::model::Resource;
-use crate::units::TableId;
+use crate::units::{Mac, TableId};
 
 /// Raised when an older reader would misunderstand it. The schema is schemas/state.json.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// The member that holds the SHA-256 of all others.
 const SUM: &str = "sha256";
@@ -36,6 +37,9 @@ pub struct Export {
     pub claims: BTreeMap<Addr, Addr>,
     /// Partition tables of ours on disks of nodes whose instance is gone.
     pub left_behind: BTreeMap<Addr, BTreeSet<TableId>>,
+    /// What each MAC of an instance is given when it boots. The first format did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BTreeMap<Mac, BootEntry>>,
     /// Sealed, in base64.
     pub secrets: BTreeMap<String, String>,
 }
@@ -62,10 +66,10 @@ impl Export {
         let all: Map<String, Json> = serde_json::from_str(text)
             .map_err(|e| unread(format!("it cannot be read as an exported state: {e}")))?;
         match all.get("format").and_then(Json::as_u64) {
-            Some(found) if found == u64::from(FORMAT) => {}
+            Some(found) if (1..=u64::from(FORMAT)).contains(&found) => {}
             Some(found) => {
                 return Err(unread(format!(
-                    "its format is {found}, this bmctl reads {FORMAT}; use the version that wrote it"
+                    "its format is {found}, this bmctl reads up to {FORMAT}; use the version that wrote it"
                 )));
             }
             None => {
@@ -111,6 +115,7 @@ impl Store {
             resources: recorded.resources,
             left_behind: recorded.left_behind,
             claims: read.claims_now().await?,
+            boot: Some(read.boot_now().await?),
             secrets: read.secrets_now().await?,
         })
     }
@@ -129,6 +134,7 @@ impl Store {
         write.replace_resources(export).await?;
         write.replace_claims(export).await?;
         write.replace_rest(export).await?;
+        write.replace_boot(export).await?;
         let other = write.head.lineage != export.lineage;
         write.head.lineage.clone_from(&export.lineage);
         write.head.serial = write.head.serial.max(export.serial) + 1;
@@ -150,6 +156,22 @@ impl Read {
             let [node, instance] = cells(row)?;
             let instance = parse("a claim", &instance.text()?)?;
             out.insert(parse("a claim", &node.text()?)?, instance);
+        }
+        Ok(out)
+    }
+
+    /// Of instances. A deployment that is under way has a token, which no copy of the state may carry on with.
+    async fn boot_now(&mut self) -> Result<BTreeMap<Mac, BootEntry>, StoreError> {
+        let mut out = BTreeMap::new();
+        for row in self.all(Table::Boot).await? {
+            let [mac, _, body, _] = cells(row)?;
+            let entry: BootEntry = from_json("a boot entry", &body.text()?)?;
+            match entry {
+                BootEntry::Instance { .. } => {
+                    out.insert(parse("a MAC", &mac.text()?)?, entry);
+                }
+                BootEntry::Deploy { .. } => {}
+            }
         }
         Ok(out)
     }
@@ -229,6 +251,25 @@ impl Write {
             self.remember_change(node, Did::Claimed, None);
         }
         self.add(Table::Claims, rows).await
+    }
+
+    async fn replace_boot(&mut self, export: &Export) -> Result<(), StoreError> {
+        let Some(wanted) = &export.boot else {
+            return Ok(());
+        };
+        let mut gone = Vec::new();
+        for row in self.all(Table::Boot).await? {
+            let [mac, _, body, _] = cells(row)?;
+            match from_json("a boot entry", &body.text()?)? {
+                BootEntry::Instance { .. } => gone.push(vec![mac]),
+                BootEntry::Deploy { .. } => {}
+            }
+        }
+        self.remove(Table::Boot, gone).await?;
+        for entry in wanted.values() {
+            self.put_boot(entry).await?;
+        }
+        Ok(())
     }
 
     async fn replace_rest(&mut self, export: &Export) -> Result<(), StoreError> {

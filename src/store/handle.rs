@@ -11,7 +11,7 @@ use super::high_water::HighWater;
 use super::history::Change;
 use super::lease::Fence;
 use super::patience::Patience;
-use super::postgres::Postgres;
+use super::postgres::{Postgres, Workspace};
 use super::sqlite::Sqlite;
 use super::sums::Table;
 use super::value::{Value, values};
@@ -58,7 +58,7 @@ impl Store {
     /// The state of a workspace on a PostgreSQL server, made when it is not there.
     pub async fn connect(
         url: &Secret,
-        workspace: &str,
+        workspace: &Workspace,
         sealer: Sealer,
     ) -> Result<Store, StoreError> {
         let db = Postgres::open(url, workspace).await?;
@@ -72,6 +72,7 @@ impl Store {
         if found.is_none() {
             upgrade::first_head(&db).await?;
         }
+        upgrade::from_second_form(&db).await?;
         Ok(Store {
             db,
             sealer,
@@ -140,12 +141,27 @@ impl Read {
         rows::all(&mut self.tx, &self.head, table).await
     }
 
+    /// A row by its key. That it is not there is said only when no row of the table is damaged or missing.
     pub async fn one(
         &mut self,
         table: Table,
         key: Vec<Value>,
     ) -> Result<Option<Vec<Value>>, StoreError> {
-        rows::one(&mut self.tx, table, key).await
+        let found = rows::one(&mut self.tx, table, key).await?;
+        if found.is_none() {
+            self.all(table).await?;
+        }
+        Ok(found)
+    }
+
+    /// Rows that a condition names, each checked by itself.
+    pub async fn find(
+        &mut self,
+        table: Table,
+        which: &'static str,
+        args: Vec<Value>,
+    ) -> Result<Vec<Vec<Value>>, StoreError> {
+        rows::find(&mut self.tx, table, which, args).await
     }
 }
 
@@ -160,6 +176,16 @@ impl Write {
         key: Vec<Value>,
     ) -> Result<Option<Vec<Value>>, StoreError> {
         rows::one(&mut self.tx, table, key).await
+    }
+
+    /// Rows that a condition names, each checked by itself.
+    pub async fn find(
+        &mut self,
+        table: Table,
+        which: &'static str,
+        args: Vec<Value>,
+    ) -> Result<Vec<Vec<Value>>, StoreError> {
+        rows::find(&mut self.tx, table, which, args).await
     }
 
     pub async fn add(&mut self, table: Table, all: Vec<Vec<Value>>) -> Result<(), StoreError> {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::chain::Link;
 use super::database::Tx;
 use super::sums::{Sum, Table};
 use super::value::{Value, values};
 
 /// Raised when an older reader would misunderstand the rows.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
@@ -20,9 +21,16 @@ pub struct Head {
     pub serial: u64,
     /// What the sums of each table's rows add up to; a table without rows may be missing.
     pub digests: BTreeMap<Table, Sum>,
-    pub journal: Chain,
+    pub journal: Link,
     #[serde(default)]
-    pub history: Chain,
+    pub history: Link,
+    /// What the first record that is kept follows on.
+    #[serde(default)]
+    pub journal_from: Link,
+    #[serde(default)]
+    pub history_from: Link,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pruned: Option<Pruned>,
     /// The last run that was begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<CurrentRun>,
@@ -34,11 +42,18 @@ pub struct Head {
     pub moved_to: Option<String>,
 }
 
-/// The last link of the journal.
+/// What is not kept any more, of all times that somebody pruned.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Chain {
-    pub seq: i64,
-    pub sum: Sum,
+pub struct Pruned {
+    /// When, the last time.
+    pub at_ms: i64,
+    /// Everything that is older than this is gone.
+    pub before_ms: i64,
+    pub runs: u64,
+    /// Of the journal.
+    pub records: u64,
+    /// Of the history.
+    pub changes: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +76,11 @@ impl Head {
             lineage,
             serial,
             digests: BTreeMap::new(),
-            journal: Chain::default(),
-            history: Chain::default(),
+            journal: Link::default(),
+            history: Link::default(),
+            journal_from: Link::default(),
+            history_from: Link::default(),
+            pruned: None,
             run: None,
             tokens: BTreeMap::new(),
             moved_to: None,

@@ -2,18 +2,15 @@
 //! changes them, as a chain.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use super::actor::Actor;
+use super::chain::Chain;
 use super::handle::{Read, Store, Write, cells};
-use super::head::Chain;
-use super::sums::{Sum, Table};
-use super::value::{Row, Value, values};
-use super::{StoreError, from_json, parse, rows};
+use super::sums::Table;
+use super::value::{Value, values};
+use super::{StoreError, from_json, parse};
 use crate::ids::Addr;
-
-const COLUMNS: [&str; 9] = [
-    "seq", "serial", "at", "by", "op", "addr", "did", "moved_to", "before",
-];
 
 /// What steps of a run do, as against what people do to the state by hand.
 const RUN: &str = "run";
@@ -117,21 +114,30 @@ pub enum Which<'a> {
     OfRun(&'a str),
 }
 
-const SELECT: &str = "SELECT seq, serial, at, by, op, addr, did, moved_to, before FROM history";
-
 impl Store {
     /// The last changes, in the order in which they were made, at most `rows_max` of them.
     pub async fn history(&self, which: Which<'_>, rows_max: u32) -> Result<Vec<Past>, StoreError> {
+        let rows_max = usize::try_from(rows_max).unwrap_or(usize::MAX);
         let mut read = self.read().await?;
-        let (only, mut args) = match which {
-            Which::All => ("WHERE $1 = ''", values![""]),
-            Which::Of(addr) => ("WHERE addr = $1 OR moved_to = $1", values![addr]),
-            Which::OfRun(run) => ("WHERE by = $1 AND op = 'run'", values![run]),
+        let mut out = Vec::new();
+        let each = |row| {
+            let past = past(row)?;
+            let is_wanted = match which {
+                Which::All => true,
+                Which::Of(addr) => past.touched().any(|a| a == addr),
+                Which::OfRun(run) => matches!(&past.by, By::Run(by) if by == run),
+            };
+            // Nobody else changes anything while a run goes on.
+            let is_over = matches!(which, Which::OfRun(_)) && !out.is_empty() && !is_wanted;
+            if is_wanted && out.len() < rows_max {
+                out.push(past);
+            }
+            Ok(match is_over || out.len() >= rows_max {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
         };
-        args.push(Value::Int(rows_max.into()));
-        let sql = format!("{SELECT} {only} ORDER BY seq DESC LIMIT $2");
-        let found = read.tx.rows(super::database::Sql::Built(sql), args).await?;
-        let mut out: Vec<Past> = found.into_iter().map(past).collect::<Result<_, _>>()?;
+        Chain::History.back(&mut read.tx, &read.head, each).await?;
         out.reverse();
         Ok(out)
     }
@@ -182,11 +188,8 @@ impl Write {
     pub(super) async fn put_history(&mut self, deed: Deed<'_>) -> Result<(), StoreError> {
         let changes = std::mem::take(&mut self.changes);
         let serial = i64::try_from(self.head.serial).unwrap_or(i64::MAX);
-        let mut out = Vec::with_capacity(changes.len());
-        for Change { addr, did, before } in changes {
-            let seq = self.head.history.seq + 1;
-            let mut row = values![
-                seq,
+        let all = changes.into_iter().map(|Change { addr, did, before }| {
+            values![
                 serial,
                 deed.at_ms,
                 deed.by,
@@ -195,55 +198,44 @@ impl Write {
                 did.as_str(),
                 did.target(),
                 before
-            ];
-            let sum = Sum::after(self.head.history.sum, "history", &row);
-            self.head.history = Chain { seq, sum };
-            row.push(sum.into());
-            out.push(row);
-        }
-        let columns: Vec<&str> = COLUMNS.into_iter().chain(["sum"]).collect();
-        rows::insert(&mut self.tx, "history", &columns, out).await
+            ]
+        });
+        Chain::History
+            .append(&mut self.tx, &mut self.head, all.collect())
+            .await
     }
 
-    /// Everything since a serial, verified against the chain.
+    /// Everything since a serial.
     pub(super) async fn history_after(&mut self, serial: u64) -> Result<Vec<Past>, StoreError> {
-        let serial = i64::try_from(serial).unwrap_or(i64::MAX);
-        let sql = "SELECT seq, sum FROM history WHERE serial <= $1 ORDER BY seq DESC LIMIT 1";
-        let before = match self.tx.row(sql, values![serial]).await? {
-            Some(row) => {
-                let [seq, sum] = row.cells()?;
-                Chain {
-                    seq: seq.int()?,
-                    sum: Sum::from_value(sum)?,
-                }
-            }
-            None => Chain::default(),
-        };
-        let mut walk = Walk::from(before);
         let mut out = Vec::new();
-        for row in self.tx.rows(WALK, values![before.seq, i64::MAX]).await? {
-            out.push(past(walk.step(row)?)?);
-        }
-        walk.end(self.head.history)?;
+        let each = |row| {
+            let past = past(row)?;
+            if past.serial <= serial {
+                return Ok(ControlFlow::Break(()));
+            }
+            out.push(past);
+            Ok(ControlFlow::Continue(()))
+        };
+        Chain::History.back(&mut self.tx, &self.head, each).await?;
+        out.reverse();
         Ok(out)
     }
 
     /// The serial of the last thing that a person did.
     pub(super) async fn last_surgery(&mut self) -> Result<Option<u64>, StoreError> {
-        let sql = "SELECT max(serial) FROM history WHERE op <> 'run'";
-        let Some(row) = self.tx.row(sql, values![]).await? else {
-            return Ok(None);
+        let mut serial = None;
+        let each = |row| {
+            let past = past(row)?;
+            if !past.is_surgery() {
+                return Ok(ControlFlow::Continue(()));
+            }
+            serial = Some(past.serial);
+            Ok(ControlFlow::Break(()))
         };
-        let [serial] = row.cells()?;
-        let serial = serial.maybe(Value::int)?;
-        Ok(serial.and_then(|s| u64::try_from(s).ok()))
+        Chain::History.back(&mut self.tx, &self.head, each).await?;
+        Ok(serial)
     }
 }
-
-const WALK: &str = "SELECT seq, serial, at, by, op, addr, did, moved_to, before, sum FROM history WHERE seq > $1 ORDER BY seq LIMIT $2";
-
-/// Rows that a walk holds in memory at once.
-const AT_ONCE: i64 = 1000;
 
 impl Read {
     async fn body_of(&mut self, addr: &Addr) -> Result<Option<String>, StoreError> {
@@ -256,62 +248,20 @@ impl Read {
 
     /// Walks the whole chain: how many rows there are.
     pub(super) async fn verify_history(&mut self) -> Result<u64, StoreError> {
-        let mut walk = Walk::from(Chain::default());
-        let mut count = 0;
-        loop {
-            let found = self.tx.rows(WALK, values![walk.at.seq, AT_ONCE]).await?;
-            if found.is_empty() {
-                break;
-            }
-            for row in found {
-                past(walk.step(row)?)?;
-                count += 1;
-            }
-        }
-        walk.end(self.head.history)?;
-        Ok(count)
-    }
-}
-
-/// A walk along the chain, which stops at the first row that is not as it was written.
-struct Walk {
-    at: Chain,
-}
-
-impl Walk {
-    fn from(at: Chain) -> Walk {
-        Walk { at }
-    }
-
-    fn step(&mut self, row: Row) -> Result<Row, StoreError> {
-        let mut cells = row.0;
-        let noted = Sum::from_value(cells.pop().unwrap_or(Value::Null))?;
-        let sum = Sum::after(self.at.sum, "history", &cells);
-        let seq = cells.first().cloned().unwrap_or(Value::Null).int()?;
-        if sum != noted {
-            let why = "its checksum is not the one that was noted: it or the row before it was changed, removed or put back";
-            return Err(StoreError::corrupt(format!("history row {seq}"), why));
-        }
-        self.at = Chain { seq, sum };
-        Ok(Row(cells))
-    }
-
-    fn end(&self, noted: Chain) -> Result<(), StoreError> {
-        if self.at == noted {
-            return Ok(());
-        }
-        let why = format!(
-            "its last row is {}, the head of the state says {}",
-            self.at.seq, noted.seq
-        );
-        Err(StoreError::corrupt("the history", why))
+        let readable = |row: &[Value]| {
+            let cells = row.get(..row.len().saturating_sub(1)).unwrap_or_default();
+            past(cells.to_vec()).map(drop)
+        };
+        Chain::History
+            .walk(&mut self.tx, &self.head, readable)
+            .await
     }
 }
 
 const WHAT: &str = "a row of the history";
 
-fn past(row: Row) -> Result<Past, StoreError> {
-    let [_, serial, at, by, op, addr, did, moved_to, before] = row.cells()?;
+pub(super) fn past(row: Vec<Value>) -> Result<Past, StoreError> {
+    let [_, serial, at, by, op, addr, did, moved_to, before] = cells(row)?;
     let (by, op) = (by.text()?, op.text()?);
     let did = match (did.text()?.as_str(), moved_to.maybe(Value::text)?) {
         ("created", None) => Did::Created,

@@ -3,16 +3,14 @@
 
 use std::collections::BTreeSet;
 
+use super::chain::Chain;
 use super::handle::{Read, Store, Write, cells};
-use super::head::Chain;
 use super::history::Deed;
-use super::sums::{Sum, Table};
-use super::value::{Row, Value, values};
-use super::{StateChange, StoreError, from_json, parse, rows, runs};
+use super::sums::Table;
+use super::value::{Value, values};
+use super::{StateChange, StoreError, from_json, parse, runs};
 use crate::ids::Addr;
 use crate::plan::{PlannedStep, StepId};
-
-pub(super) const COLUMNS: [&str; 7] = ["seq", "run", "step", "subject", "what", "body", "at"];
 
 /// What a run writes in one transaction: ends of steps with the changes of state they bring, and starts of the next ones.
 #[derive(Debug)]
@@ -245,51 +243,34 @@ impl Write {
         self.put(Table::OpenSteps, opened).await
     }
 
-    /// Lengthens the chain.
     async fn record(&mut self, records: &[Record<'_>]) -> Result<(), StoreError> {
-        let mut out = Vec::with_capacity(records.len());
-        for record in records {
-            let seq = self.head.journal.seq + 1;
-            let mut row = values![
-                seq,
+        let all = records.iter().map(|record| {
+            values![
                 record.run,
                 i64::from(record.step.0),
                 record.subject,
                 record.what,
                 record.body,
                 record.at_ms,
-            ];
-            let sum = Sum::after(self.head.journal.sum, "journal", &row);
-            self.head.journal = Chain { seq, sum };
-            row.push(sum.into());
-            out.push(row);
-        }
-        let columns: Vec<&str> = COLUMNS.into_iter().chain(["sum"]).collect();
-        rows::insert(&mut self.tx, "journal", &columns, out).await
+            ]
+        });
+        Chain::Journal
+            .append(&mut self.tx, &mut self.head, all.collect())
+            .await
     }
 }
 
 impl Read {
-    /// The record of a start, verified by the one before it, with the step it means.
+    /// The record of a start, with the step it means.
     async fn unfinished(
         &mut self,
         seq: i64,
         plan: &mut Option<crate::plan::Plan>,
     ) -> Result<Unfinished, StoreError> {
-        let sql = "SELECT seq, run, step, subject, what, body, at, sum FROM journal WHERE seq <= $1 ORDER BY seq DESC LIMIT 2";
-        let mut found = self.tx.rows(sql, values![seq]).await?.into_iter();
-        let name = format!("journal record {seq}");
-        let missing = || StoreError::corrupt(&name, "it is missing");
-        let record = found.next().ok_or_else(missing)?;
-        let before = match found.next() {
-            Some(row) => sum_of(&row)?,
-            None => Sum::default(),
-        };
-        let [number, run, step, _, _, body, at] = checked_record(before, record)?.1;
-        if number.int()? != seq {
-            return Err(missing());
-        }
+        let record = Chain::Journal.one(&mut self.tx, &self.head, seq).await?;
+        let [_, run, step, _, _, body, at] = cells(record)?;
         let (run, body) = (run.text()?, body.text()?);
+        let name = format!("journal record {seq}");
         let id = StepId(
             u32::try_from(step.int()?).map_err(|e| StoreError::corrupt(&name, e.to_string()))?,
         );
@@ -331,50 +312,13 @@ impl Read {
 
     /// Walks the whole chain: how many records there are.
     pub(super) async fn verify_journal(&mut self) -> Result<u64, StoreError> {
-        let sql = "SELECT seq, run, step, subject, what, body, at, sum FROM journal WHERE seq > $1 ORDER BY seq LIMIT 1000";
-        let (mut chain, mut count) = (Chain::default(), 0);
-        loop {
-            let found = self.tx.rows(sql, values![chain.seq]).await?;
-            if found.is_empty() {
-                break;
-            }
-            for row in found {
-                let (sum, [seq, _, _, subject, _, _, _]) = checked_record(chain.sum, row)?;
-                let _: Addr = parse("a journal record", &subject.text()?)?;
-                chain = Chain {
-                    seq: seq.int()?,
-                    sum,
-                };
-                count += 1;
-            }
-        }
-        if chain == self.head.journal {
-            return Ok(count);
-        }
-        let why = format!(
-            "its last record is {}, the head of the state says {}",
-            chain.seq, self.head.journal.seq
-        );
-        Err(StoreError::corrupt("the journal", why))
+        let readable = |row: &[Value]| {
+            let subject = row.get(3).cloned().unwrap_or(Value::Null);
+            let _: Addr = parse("a journal record", &subject.text()?)?;
+            Ok(())
+        };
+        Chain::Journal
+            .walk(&mut self.tx, &self.head, readable)
+            .await
     }
-}
-
-fn sum_of(row: &Row) -> Result<Sum, StoreError> {
-    Sum::from_value(row.0.last().cloned().unwrap_or(Value::Null))
-}
-
-fn checked_record(before: Sum, row: Row) -> Result<(Sum, [Value; 7]), StoreError> {
-    let noted = sum_of(&row)?;
-    let mut cells = row.0;
-    cells.pop();
-    let found = Sum::after(before, "journal", &cells);
-    let [seq, ..] = cells.as_slice() else {
-        return Err(StoreError::corrupt("the journal", "a record is empty"));
-    };
-    if found != noted {
-        let what = format!("journal record {}", seq.clone().int().unwrap_or_default());
-        let why = "its checksum is not the one that was noted: it or the record before it was changed, removed or put back";
-        return Err(StoreError::corrupt(what, why));
-    }
-    Ok((found, Row(cells).cells()?))
 }

@@ -1,8 +1,11 @@
 //! One-shot tokens of instances that are to phone home, and what they said; only the token's digest is kept.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sha2::{Digest, Sha256};
 
-use super::handle::Store;
+use super::handle::{Store, cells};
+use super::sums::Table;
 use super::value::{Value, values};
 use super::{StoreError, from_json, parse, to_json};
 use crate::ids::Addr;
@@ -18,11 +21,13 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.patiently(|| async {
             let mut write = self.write().await?;
-            let sql = "DELETE FROM phones WHERE instance = $1";
-            write.tx.execute(sql, values![instance]).await?;
-            let sql = "INSERT INTO phones (token_sha256, instance, expires_at) VALUES ($1, $2, $3)";
-            let args = values![digest(token), instance, expires_ms];
-            write.tx.execute(sql, args).await?;
+            let earlier = write
+                .find(Table::Phones, "instance = $1", values![instance])
+                .await?;
+            let keys = earlier.into_iter().map(|r| r.into_iter().take(1).collect());
+            write.remove(Table::Phones, keys.collect()).await?;
+            let row = values![digest(token), instance, expires_ms, Value::Null];
+            write.add(Table::Phones, vec![row]).await?;
             write.commit().await
         })
         .await
@@ -35,23 +40,43 @@ impl Store {
         said: &Phoned,
         now_ms: i64,
     ) -> Result<Option<Addr>, StoreError> {
-        let mut write = self.write().await?;
-        let sql = "UPDATE phones SET said = $2 WHERE token_sha256 = $1 AND said IS NULL AND expires_at > $3 RETURNING instance";
-        let args = values![digest(token), to_json("a call", said)?, now_ms];
-        let row = write.tx.row(sql, args).await?;
-        write.commit().await?;
-        self.bell.notify_waiters();
-        let Some(row) = row else { return Ok(None) };
-        let [instance] = row.cells()?;
-        parse("a call", &instance.text()?).map(Some)
+        let said = Value::from(to_json("a call", said)?);
+        let is_asked_again = AtomicBool::new(false);
+        self.patiently(|| async {
+            let again = is_asked_again.swap(true, Ordering::Relaxed);
+            let mut write = self.write().await?;
+            let Some(row) = write.one(Table::Phones, values![digest(token)]).await? else {
+                return Ok(None);
+            };
+            let [token, instance, expires, known] = cells(row)?;
+            let caller = parse("a call", &instance.clone().text()?)?;
+            if again && known == said {
+                return Ok(Some(caller));
+            }
+            if known != Value::Null || expires.clone().int()? <= now_ms {
+                return Ok(None);
+            }
+            let row = vec![token, instance, expires, said.clone()];
+            write.put(Table::Phones, vec![row]).await?;
+            write.commit().await?;
+            self.bell.notify_waiters();
+            Ok(Some(caller))
+        })
+        .await
     }
 
+    /// What an instance that is expected to call has said. That none is expected is said only when no row of the table is
+    /// damaged or missing.
     pub async fn phoned(&self, instance: &Addr) -> Result<Option<Phoned>, StoreError> {
         self.patiently(|| async {
-            let sql = "SELECT said FROM phones WHERE instance = $1";
-            let row = self.read().await?.tx.row(sql, values![instance]).await?;
-            let Some(row) = row else { return Ok(None) };
-            let [said] = row.cells()?;
+            let mut read = self.read().await?;
+            let found = read
+                .find(Table::Phones, "instance = $1", values![instance])
+                .await?;
+            let Some(row) = found.into_iter().next() else {
+                return read.all(Table::Phones).await.map(|_| None);
+            };
+            let [_, _, _, said] = cells(row)?;
             let said = said.maybe(Value::text)?;
             said.map(|s| from_json("a call", &s)).transpose()
         })

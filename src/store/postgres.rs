@@ -1,5 +1,6 @@
 //! PostgreSQL: a schema for each workspace, for teams.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,23 @@ use super::StoreError;
 use super::database::Sql;
 use super::value::{Row, Value, values};
 use crate::secret::Secret;
+
+/// Which of the states on a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Workspace {
+    Real(String),
+    /// Of simulated machines, kept apart from the real one of the same name.
+    Simulated(String),
+}
+
+impl fmt::Display for Workspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Workspace::Real(name) => write!(f, "workspace {name}"),
+            Workspace::Simulated(name) => write!(f, "workspace {name}, simulated"),
+        }
+    }
+}
 
 #[derive(Clone)]
 pub struct Postgres {
@@ -39,7 +57,7 @@ static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("state/postgres");
 impl Postgres {
     /// Opens the workspace's schema, making it when it is not there. `sslmode`, `sslrootcert` and the rest stand in the URL, as
     /// libpq has them.
-    pub async fn open(url: &Secret, workspace: &str) -> Result<Postgres, StoreError> {
+    pub async fn open(url: &Secret, workspace: &Workspace) -> Result<Postgres, StoreError> {
         let schema = schema_of(workspace)?;
         // The error of the parser may repeat the URL, which has a password in it.
         let options = PgConnectOptions::from_str(url.expose()).map_err(|_| {
@@ -49,7 +67,7 @@ impl Postgres {
             )
         })?;
         let place: Arc<str> = format!(
-            "state database postgres://{}:{}/{} (workspace {workspace})",
+            "state database postgres://{}:{}/{} ({workspace})",
             options.get_host(),
             options.get_port(),
             options.get_database().unwrap_or(options.get_username()),
@@ -138,15 +156,20 @@ impl Postgres {
 /// A workspace's name goes into the name of its schema, so it is kept to what needs no quoting.
 const WORKSPACE_CHARS_MAX: usize = 48;
 
-fn schema_of(workspace: &str) -> Result<String, StoreError> {
-    let plain = workspace
+fn schema_of(workspace: &Workspace) -> Result<String, StoreError> {
+    // No name of a workspace makes the one prefix into the other: a simulation cannot meet a state of machines.
+    let (prefix, name) = match workspace {
+        Workspace::Real(name) => ("bmctl", name),
+        Workspace::Simulated(name) => ("simulated", name),
+    };
+    let plain = name
         .chars()
         .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain && !workspace.is_empty() && workspace.len() <= WORKSPACE_CHARS_MAX {
-        return Ok(format!("bmctl_{workspace}"));
+    if plain && !name.is_empty() && name.len() <= WORKSPACE_CHARS_MAX {
+        return Ok(format!("{prefix}_{name}"));
     }
     Err(StoreError::Connection(format!(
-        "expected a workspace of at most {WORKSPACE_CHARS_MAX} lower-case letters, digits and `_`, found `{workspace}`"
+        "expected a workspace of at most {WORKSPACE_CHARS_MAX} lower-case letters, digits and `_`, found `{name}`"
     )))
 }
 

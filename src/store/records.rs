@@ -1,9 +1,11 @@
 //! The journal as people read it: what a run did, and what was done to a resource.
 
-use super::StoreError;
-use super::handle::Store;
-use super::value::{Row, Value, values};
-use super::{from_json, parse};
+use std::ops::ControlFlow;
+
+use super::chain::Chain;
+use super::handle::{Store, cells};
+use super::value::Value;
+use super::{StoreError, from_json, parse};
 use crate::ids::Addr;
 use crate::model::event::Outcome;
 use crate::plan::StepId;
@@ -28,32 +30,45 @@ pub enum Happened {
     Noted(String),
 }
 
-/// More of one resource's records are of no help to anybody.
-const OF_SUBJECT_MAX: i64 = 500;
-
 impl Store {
     /// Everything a run noted, in order.
     pub async fn records_of_run(&self, run: &str) -> Result<Vec<Record>, StoreError> {
-        let sql =
-            "SELECT run, step, subject, what, body, at FROM journal WHERE run = $1 ORDER BY seq";
-        let rows = self.read().await?.tx.rows(sql, values![run]).await?;
-        rows.into_iter().map(record).collect()
+        self.last_records(|record| record.run == run).await
     }
 
-    /// The last records about a resource, in order.
+    /// What the last run that had to do with a resource noted of it, in order.
     pub async fn records_about(&self, subject: &Addr) -> Result<Vec<Record>, StoreError> {
-        let sql = "SELECT run, step, subject, what, body, at FROM journal WHERE subject = $1 ORDER BY seq DESC LIMIT $2";
-        let args = values![subject, OF_SUBJECT_MAX];
-        let rows = self.read().await?.tx.rows(sql, args).await?;
-        let records: Result<Vec<Record>, StoreError> = rows.into_iter().map(record).collect();
-        let mut records = records?;
-        records.reverse();
-        Ok(records)
+        self.last_records(|record| record.subject == *subject).await
+    }
+
+    /// The last run's records that are wanted. They are looked for from the end of the journal: that the rest is not needed is
+    /// known when another run's work comes up, because one follows on the other.
+    async fn last_records(
+        &self,
+        is_wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Vec<Record>, StoreError> {
+        let mut read = self.read().await?;
+        let mut found: Vec<Record> = Vec::new();
+        let each = |row| {
+            let record = record(row)?;
+            let is_same = found.first().is_none_or(|f| f.run == record.run);
+            // A run settles what another has left in doubt before it does anything of its own.
+            if !is_same && !matches!(record.what, Happened::Settled(_)) {
+                return Ok(ControlFlow::Break(()));
+            }
+            if is_same && is_wanted(&record) {
+                found.push(record);
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        Chain::Journal.back(&mut read.tx, &read.head, each).await?;
+        found.reverse();
+        Ok(found)
     }
 }
 
-fn record(row: Row) -> Result<Record, StoreError> {
-    let [run, step, subject, what, body, at] = row.cells()?;
+fn record(row: Vec<Value>) -> Result<Record, StoreError> {
+    let [_, run, step, subject, what, body, at] = cells(row)?;
     let (what, body) = (what.text()?, body.text()?);
     let place = "a record of the journal";
     Ok(Record {
@@ -62,7 +77,7 @@ fn record(row: Row) -> Result<Record, StoreError> {
             u32::try_from(step.int()?).map_err(|e| StoreError::corrupt(place, e.to_string()))?,
         ),
         subject: parse(place, &subject.text()?)?,
-        at_ms: Value::int(at)?,
+        at_ms: at.int()?,
         what: match what.as_str() {
             "started" => Happened::Started,
             "settled" => Happened::Settled(body),

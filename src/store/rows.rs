@@ -226,6 +226,25 @@ pub async fn one(
         .transpose()
 }
 
+/// Rows that a condition names, each checked by itself. That none was left out is not known: see [`all`].
+pub async fn find(
+    tx: &mut Tx,
+    table: Table,
+    which: &'static str,
+    args: Vec<Value>,
+) -> Result<Vec<Vec<Value>>, StoreError> {
+    let sql = format!(
+        "SELECT {}, sum FROM {} WHERE {which}",
+        table.columns().join(", "),
+        table.name(),
+    );
+    let mut out = Vec::new();
+    for row in tx.rows(Sql::Built(sql), args).await? {
+        out.push(checked(table, row)?.0);
+    }
+    Ok(out)
+}
+
 /// The cells without their sum, when they are what the sum says.
 fn checked(table: Table, row: Row) -> Result<(Vec<Value>, Sum), StoreError> {
     let mut cells = row.0;

@@ -119,7 +119,7 @@ impl Store {
     }
 }
 
-fn read_run(row: Vec<Value>) -> Result<RunRow, StoreError> {
+pub(super) fn read_run(row: Vec<Value>) -> Result<RunRow, StoreError> {
     let [id, plan, started, by, last, finished, outcome] = cells(row)?;
     let by = by.text()?;
     Ok(RunRow {

@@ -27,10 +27,15 @@ pub enum Table {
     Runs,
     OpenSteps,
     Boot,
+    Deployments,
+    Commands,
+    Phones,
+    Requests,
+    Durations,
 }
 
 impl Table {
-    pub const ALL: [Table; 8] = [
+    pub const ALL: [Table; 13] = [
         Table::Resources,
         Table::Claims,
         Table::LeftBehind,
@@ -39,6 +44,11 @@ impl Table {
         Table::Runs,
         Table::OpenSteps,
         Table::Boot,
+        Table::Deployments,
+        Table::Commands,
+        Table::Phones,
+        Table::Requests,
+        Table::Durations,
     ];
 
     pub fn name(self) -> &'static str {
@@ -51,6 +61,11 @@ impl Table {
             Table::Runs => "runs",
             Table::OpenSteps => "open_steps",
             Table::Boot => "boot",
+            Table::Deployments => "deployments",
+            Table::Commands => "commands",
+            Table::Phones => "phones",
+            Table::Requests => "requests",
+            Table::Durations => "durations",
         }
     }
 
@@ -72,19 +87,42 @@ impl Table {
                 "outcome",
             ],
             Table::OpenSteps => &["run", "step", "seq"],
-            Table::Boot => &["mac", "site", "body"],
+            Table::Boot => &["mac", "site", "body", "served"],
+            Table::Deployments => &[
+                "id",
+                "instance",
+                "node",
+                "macs",
+                "token",
+                "key",
+                "expires_at",
+                "served",
+                "status",
+                "mac",
+                "last_seq",
+                "report",
+                "trouble",
+                "number",
+            ],
+            Table::Commands => &["deployment", "id", "line", "status", "message"],
+            Table::Phones => &["token_sha256", "instance", "expires_at", "said"],
+            Table::Requests => &["seq", "run", "what", "by", "at", "heard"],
+            Table::Durations => &["title", "bucket", "count"],
         }
     }
 
     pub fn keys(self) -> &'static [&'static str] {
         let count = match self {
-            Table::LeftBehind | Table::OpenSteps => 2,
+            Table::LeftBehind | Table::OpenSteps | Table::Commands | Table::Durations => 2,
             Table::Resources
             | Table::Claims
             | Table::Secrets
             | Table::Plans
             | Table::Runs
-            | Table::Boot => 1,
+            | Table::Boot
+            | Table::Deployments
+            | Table::Phones
+            | Table::Requests => 1,
         };
         self.columns().get(..count).unwrap_or_default()
     }

@@ -1,9 +1,10 @@
-//! The first head of a state: of a new one, or of one in the first form, whose rows get their checksums here.
+//! The first head of a state, and what an older form lacks: rows of the first form get their checksums here, and those of the
+//! second form that had none.
 
 use super::StoreError;
+use super::chain::{Chain, Link};
 use super::database::{Database, Sql, Tx};
-use super::head::{Chain, Head};
-use super::journal;
+use super::head::{FORMAT, Head};
 use super::sums::{Sum, Table};
 use super::value::{Row, Value, values};
 
@@ -29,6 +30,64 @@ pub async fn first_head(db: &Database) -> Result<(), StoreError> {
     tx.commit().await
 }
 
+/// Brings a state of the second form up; what it had sums for is verified before it is summed again.
+pub async fn from_second_form(db: &Database) -> Result<(), StoreError> {
+    let mut tx = db.read().await?;
+    let found = Head::read(&mut tx).await?;
+    drop(tx);
+    if found.format == FORMAT {
+        return Ok(());
+    }
+    let mut tx = db.write().await?;
+    let mut head = Head::read(&mut tx).await?;
+    // Another bmctl may have been first.
+    if head.format == FORMAT {
+        return Ok(());
+    }
+    verify_boot_of_second_form(&mut tx, &head).await?;
+    head.digests.remove(&Table::Boot);
+    for table in [
+        Table::Boot,
+        Table::Deployments,
+        Table::Commands,
+        Table::Phones,
+        Table::Requests,
+        Table::Durations,
+    ] {
+        sum_table(&mut tx, &mut head, table).await?;
+    }
+    head.format = FORMAT;
+    head.write(&mut tx).await?;
+    tx.commit().await
+}
+
+/// Its sums did not say whether a service has taken a row up.
+async fn verify_boot_of_second_form(tx: &mut Tx, head: &Head) -> Result<(), StoreError> {
+    let mut digest = Sum::default();
+    for row in tx
+        .rows("SELECT mac, site, body, sum FROM boot", values![])
+        .await?
+    {
+        let [mac, site, body, noted] = row.cells()?;
+        let sum = Sum::of_row("boot", &[mac.clone(), site, body]);
+        if Sum::from_value(noted)? != sum {
+            let what = format!("{} (table boot)", mac.text()?);
+            return Err(StoreError::corrupt(
+                what,
+                "its checksum is not the one that was noted",
+            ));
+        }
+        digest.add(sum);
+    }
+    let noted = head.digests.get(&Table::Boot).copied().unwrap_or_default();
+    if digest == noted {
+        return Ok(());
+    }
+    let why =
+        "its rows do not add up to what was noted: a row is missing, or an old one has come back";
+    Err(StoreError::corrupt("table boot", why))
+}
+
 async fn from_first_form(tx: &mut Tx, head: &mut Head) -> Result<(), StoreError> {
     for row in tx.rows("SELECT key, value FROM meta", values![]).await? {
         let [key, value] = row.cells()?;
@@ -45,7 +104,7 @@ async fn from_first_form(tx: &mut Tx, head: &mut Head) -> Result<(), StoreError>
     loop {
         let sql = format!(
             "SELECT {} FROM journal WHERE seq > $1 ORDER BY seq LIMIT {RECORDS}",
-            journal::COLUMNS.join(", ")
+            Chain::Journal.columns().join(", ")
         );
         let found = tx.rows(Sql::Built(sql), values![head.journal.seq]).await?;
         if found.is_empty() {
@@ -54,7 +113,7 @@ async fn from_first_form(tx: &mut Tx, head: &mut Head) -> Result<(), StoreError>
         for Row(cells) in found {
             let seq = cells.first().cloned().unwrap_or(Value::Null).int()?;
             let sum = Sum::after(head.journal.sum, "journal", &cells);
-            head.journal = Chain { seq, sum };
+            head.journal = Link { seq, sum };
             tx.execute(
                 "UPDATE journal SET sum = $2 WHERE seq = $1",
                 values![seq, sum],

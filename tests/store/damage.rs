@@ -6,9 +6,10 @@ use std::process::Command;
 
 use bmctl::apply::lifecycle;
 use bmctl::plan::step::{BootTarget, InstanceBoot};
-use bmctl::secret::Secret;
+use bmctl::secret::{Key32, Secret};
 use bmctl::store::{
-    Actor, Batch, BootEntry, HighWater, Note, StateChange, Store, StoreError, TERM,
+    Actor, Batch, BootEntry, HighWater, NewDeployment, Note, Request, StateChange, Store,
+    StoreError, TERM, Which,
 };
 use tempfile::TempDir;
 
@@ -22,7 +23,7 @@ on_both! {
 }
 
 /// A state with something in every table that plan and apply read.
-async fn fill(store: &Store, steps: u64) {
+pub async fn fill(store: &Store, steps: u64) {
     let plan = plan_of(store, steps as usize).await;
     for id in ["r-1", "r-2"] {
         begin(store, id, &plan).await;
@@ -79,8 +80,74 @@ async fn fill(store: &Store, steps: u64) {
         boot: InstanceBoot::LocalDisk,
     };
     store.put_boot_entry(&entry).await.unwrap();
+    fill_channel(store).await;
     let lease = store.acquire(&Actor::here(), TERM).await.unwrap();
     lease.release().await.unwrap();
+}
+
+/// What booting nodes and other terminals have said.
+async fn fill_channel(store: &Store) {
+    let target = BootTarget {
+        site: addr("site.lab"),
+        server: [10, 99, 0, 1].into(),
+        http_port: 8081,
+        bios_loader: bmctl::model::BiosLoader::Ipxe,
+        firmware: bmctl::model::Firmware::Bios,
+        macs: vec!["52:54:00:00:00:02".parse().unwrap()],
+        address: None,
+    };
+    let entry = BootEntry::Deploy {
+        deployment: "d-1".to_owned(),
+        target,
+        ramdisk: "r".to_owned(),
+        kernel_args: String::new(),
+    };
+    let new = NewDeployment {
+        id: "d-1",
+        instance: &addr("instance.b"),
+        node: &addr("node.b"),
+        token: &Key32::new([1; 32]),
+        expires_ms: 100,
+    };
+    store.open_deployment(&new, &entry).await.unwrap();
+    let mac = "52:54:00:00:00:02".parse().unwrap();
+    let key = Key32::new([2; 32]);
+    assert!(store.exchange("d-1", mac, &key).await.unwrap());
+    for line in ["verb=identify", "verb=reboot"] {
+        store.send_command("d-1", line).await.unwrap();
+    }
+    assert!(store.answer_command("d-1", 1, "ok", "yes").await.unwrap());
+    let phone = addr("instance.b");
+    store.expect_phone(&phone, "t", 100).await.unwrap();
+    store.ask("r-2", Request::Pause, "me", 1).await.unwrap();
+    store.hear("r-2", 2).await.unwrap();
+    store.ask("r-2", Request::Abort, "me", 3).await.unwrap();
+    let times = [("power off", vec![100, 2000]), ("identify", vec![0])];
+    store.learn(&times.into()).await.unwrap();
+}
+
+/// What is read of booting nodes, of requests, and by those who look back.
+pub async fn more(store: &Store) -> Result<String, StoreError> {
+    let deployment = store.deployment_of(&addr("node.b")).await?;
+    let of_other = store.deployment_of(&addr("node.c")).await?.is_some();
+    let commands = (
+        store.command("d-1", 1).await?,
+        store.next_command("d-1").await?,
+    );
+    let phoned = store.phoned(&addr("instance.b")).await?;
+    let heard = (store.was_heard(1).await?, store.was_heard(2).await?);
+    let mac = "52:54:00:00:00:01".parse().unwrap();
+    let served = store.is_served(&[mac]).await?;
+    let durations = store.durations().await?;
+    let about = store.records_about(&addr("flavor.f[3]")).await?;
+    let of_run = store.records_of_run("r-1").await?;
+    let all = store.history(Which::All, 20).await?;
+    let of_one = store.history(Which::Of(&addr("flavor.f[2]")), 1000).await?;
+    let open = store.open_run().await?;
+    Ok(format!(
+        "{:?} {of_other} {commands:?} {phoned:?} {heard:?} {served} {durations:?} {about:?} {of_run:?} {all:?} {of_one:?} {open:?}",
+        deployment.map(|d| (d.id, d.status, d.mac, d.last_seq, d.expires_ms)),
+    ))
 }
 
 /// Everything that plan and apply read, as one text.
@@ -99,9 +166,10 @@ async fn everything(store: &Store) -> Result<String, StoreError> {
         .iter()
         .map(|l| (&l.holder, l.token, l.since_ms))
         .collect();
+    let more = more(store).await?;
     let verified = store.verify().await?;
     Ok(format!(
-        "{recorded:?} {claims:?} {runs:?} {plans:?} {unfinished:?} {} {boot:?} {leases:?} {verified:?}",
+        "{more} {recorded:?} {claims:?} {runs:?} {plans:?} {unfinished:?} {} {boot:?} {leases:?} {verified:?}",
         secret.expose()
     ))
 }
@@ -224,7 +292,7 @@ fn a_cut_file_is_refused() {
 }
 
 /// A statement of somebody else, past every check; it touches one row.
-async fn meddle(place: &Place, statement: &'static str) {
+pub async fn meddle(place: &Place, statement: &'static str) {
     let touched = match place {
         Place::Sqlite(dir) => {
             let file = dir.path().join("state.db");
@@ -307,6 +375,46 @@ async fn a_row_that_was_changed_lost_or_put_back_is_found(place: Place) {
             "UPDATE secrets SET name = 'node.b/password'",
             "table secrets",
         ),
+        (
+            "UPDATE deployments SET status = 'ready' WHERE id = 'd-1'",
+            "d-1 (table deployments)",
+        ),
+        (
+            "UPDATE deployments SET node = 'node.x' WHERE id = 'd-1'",
+            "d-1 (table deployments)",
+        ),
+        ("DELETE FROM deployments", "table deployments"),
+        (
+            "UPDATE commands SET status = 'ok' WHERE id = 2",
+            "d-1 2 (table commands)",
+        ),
+        (
+            "DELETE FROM commands WHERE id = 1",
+            "command 1 of deployment d-1",
+        ),
+        ("DELETE FROM commands WHERE id = 2", "table commands"),
+        (
+            "UPDATE phones SET expires_at = expires_at + 1",
+            "(table phones)",
+        ),
+        ("DELETE FROM phones", "table phones"),
+        (
+            "UPDATE requests SET what = 'abort' WHERE seq = 1",
+            "1 (table requests)",
+        ),
+        ("DELETE FROM requests WHERE seq = 2", "table requests"),
+        (
+            "UPDATE durations SET count = count + 1 WHERE title = 'identify'",
+            "identify -1 (table durations)",
+        ),
+        (
+            "DELETE FROM durations WHERE title = 'identify'",
+            "table durations",
+        ),
+        (
+            "UPDATE boot SET served = 1 WHERE mac = '52:54:00:00:00:01'",
+            "52:54:00:00:00:01 (table boot)",
+        ),
         ("UPDATE lease SET expires = expires + 100000", "the lease"),
         (
             "UPDATE head SET body = replace(body, '\"serial\":24', '\"serial\":12')",
@@ -341,10 +449,7 @@ async fn a_journal_that_was_touched_is_found(place: Place) {
         ("DELETE FROM journal WHERE seq = 5", "journal record 6"),
         // The last one, which is the start of the step that is open.
         ("DELETE FROM journal WHERE seq = 47", "journal record 47"),
-        (
-            "UPDATE journal SET seq = 99 WHERE seq = 30",
-            "journal record 31",
-        ),
+        ("UPDATE journal SET seq = 99 WHERE seq = 30", "the journal"),
     ] {
         let found = found_after(like(&place), statement).await;
         assert!(found.contains(expected), "{statement}: {found}");

@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use bmctl::secret::Secret;
-use bmctl::store::{Actor, Export, Force, StateChange, Store, StoreError, Surgery, Which};
+use bmctl::store::{
+    Actor, BootEntry, Export, Force, StateChange, Store, StoreError, Surgery, Which,
+};
 
 use super::history::{by_hand, in_a_run, put};
 use super::{Place, begin, on_both, plan_of, run};
@@ -154,15 +156,49 @@ async fn a_state_in_doubt_is_not_replaced(place: Place) {
     push(&store, &export, Force::Yes).await.unwrap();
 }
 
-fn sample() -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("state/samples/export-1.json");
-    std::fs::read_to_string(file).unwrap()
+fn sample(name: &str) -> String {
+    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("state/samples");
+    std::fs::read_to_string(samples.join(name)).unwrap()
+}
+
+/// What an instance boots goes with the state; a deployment that is under way does not. The sample is what was pulled from the
+/// sample of the second form of the state.
+#[test]
+fn a_document_of_the_second_format_carries_what_boots() {
+    let text = sample("export-2.json");
+    let export = Export::from_text(&text).unwrap();
+    assert_eq!(export.to_text().unwrap(), text);
+    run(async {
+        let old = Place::sqlite();
+        super::forms::second_form(&old, "SELECT 1").await;
+        assert_eq!(old.open().await.pull().await.unwrap(), export);
+        let place = Place::sqlite();
+        let store = place.open().await;
+        push(&store, &export, Force::No).await.unwrap();
+        let entries = store.boot_entries(&addr("site.lab")).await.unwrap();
+        let [(mac, entry)] = entries.as_slice() else {
+            panic!("{entries:?}");
+        };
+        assert_eq!(mac.to_string(), "52:54:00:00:00:03");
+        assert!(
+            matches!(entry, BootEntry::Instance { instance, .. } if *instance == addr("instance.b"))
+        );
+        // A document of the first format says nothing of it.
+        let older = Export {
+            boot: None,
+            ..export
+        };
+        push(&store, &older, Force::Yes).await.unwrap();
+        let kept = store.boot_entries(&addr("site.lab")).await.unwrap();
+        assert_eq!(kept, entries);
+        store.verify().await.unwrap();
+    });
 }
 
 /// A document of the first format, from the sample of the first form of the state.
 #[test]
 fn a_document_of_the_first_format_is_read_and_pushed() {
-    let export = Export::from_text(&sample()).unwrap();
+    let export = Export::from_text(&sample("export-1.json")).unwrap();
     assert_eq!(export.lineage, "eb2f4328dfca6ce7221dec4320b82cd8");
     assert_eq!((export.serial, export.resources.len()), (21, 13));
     run(async {
@@ -176,7 +212,7 @@ fn a_document_of_the_first_format_is_read_and_pushed() {
 
 #[test]
 fn a_document_that_was_changed_or_cut_is_refused() {
-    let text = sample();
+    let text = sample("export-1.json");
     let whole = Export::from_text(&text).unwrap();
     for at in (0..text.len()).step_by(7) {
         let mut damaged = text.clone().into_bytes();
@@ -192,10 +228,10 @@ fn a_document_that_was_changed_or_cut_is_refused() {
             assert!(Export::from_text(&text[..at]).is_err(), "cut to {at}");
         }
     }
-    let later = text.replacen("\"format\": 1", "\"format\": 2", 1);
+    let later = text.replacen("\"format\": 1", "\"format\": 3", 1);
     let refused = Export::from_text(&later).unwrap_err().to_string();
     assert!(
-        refused.contains("its format is 2, this bmctl reads 1"),
+        refused.contains("its format is 3, this bmctl reads up to 2"),
         "{refused}"
     );
     let none = Export::from_text("{}").unwrap_err().to_string();
@@ -208,9 +244,13 @@ fn the_schema_says_what_is_in_it() {
     let schema = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     jsonschema::draft202012::meta::validate(&schema).unwrap();
     let schema = jsonschema::validator_for(&schema).unwrap();
-    let right: serde_json::Value = serde_json::from_str(&sample()).unwrap();
-    let wrong: Vec<String> = schema.iter_errors(&right).map(|e| e.to_string()).collect();
-    assert_eq!(wrong, Vec::<String>::new());
+    let [older, right] = ["export-1.json", "export-2.json"].map(sample);
+    let [older, right]: [serde_json::Value; 2] =
+        [older, right].map(|text| serde_json::from_str(&text).unwrap());
+    for sample in [&older, &right] {
+        let wrong: Vec<String> = schema.iter_errors(sample).map(|e| e.to_string()).collect();
+        assert_eq!(wrong, Vec::<String>::new());
+    }
     let mut pulled = None;
     run(async {
         let place = Place::sqlite();
@@ -220,7 +260,8 @@ fn the_schema_says_what_is_in_it() {
     let pulled: serde_json::Value = serde_json::from_str(&pulled.unwrap()).unwrap();
     assert!(schema.is_valid(&pulled));
     for (member, value) in [
-        ("format", serde_json::json!(2)),
+        ("format", serde_json::json!(3)),
+        ("boot", serde_json::json!({ "x": {} })),
         ("lineage", serde_json::json!("x")),
         ("more", serde_json::json!(1)),
         (

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use bmctl::model::InstancePhase;
 use bmctl::secret::Secret;
-use bmctl::store::{Store, StoreError};
+use bmctl::store::{Request, Store, StoreError};
 use tempfile::TempDir;
 
-use super::{run, sealer};
+use super::{Place, on_both, run, sealer};
 use crate::fleet::addr;
 
 fn sample(name: &str) -> TempDir {
@@ -60,6 +60,80 @@ fn a_state_of_the_first_form_is_brought_up_and_is_whole() {
     });
 }
 
+/// A place with a state of the second form, whose deploy channel, calls, requests and durations had no checksums.
+pub async fn second_form(place: &Place, meddling: &str) {
+    match place {
+        Place::Sqlite(dir) => {
+            let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("state/samples");
+            let file = dir.path().join("state.db");
+            std::fs::copy(samples.join("form-2.db"), &file).unwrap();
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+            let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+            let sql = sqlx::AssertSqlSafe(meddling.to_owned());
+            sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+            pool.close().await;
+        }
+        Place::Postgres(workspace) => {
+            let sample = include_str!("../../state/samples/form-2.sql");
+            let schema = format!("bmctl_{workspace}");
+            let sql = format!(
+                "{}; SET search_path TO {schema}; {meddling}",
+                sample.replace("bmctl_sample", &schema)
+            );
+            let url = crate::postgres::shared().url();
+            let pool = sqlx::PgPool::connect(url.expose()).await.unwrap();
+            let sql = sqlx::AssertSqlSafe(sql);
+            sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+            pool.close().await;
+        }
+    }
+}
+
+on_both! {
+    a_state_of_the_second_form_is_brought_up_and_is_whole,
+    a_damaged_state_of_the_second_form_is_not_brought_up,
+}
+
+async fn a_state_of_the_second_form_is_brought_up_and_is_whole(place: Place) {
+    second_form(&place, "SELECT 1").await;
+    let (store, other) = tokio::join!(place.open(), place.open());
+    other.verify().await.unwrap();
+    let verified = store.verify().await.unwrap();
+    assert_eq!((verified.records, verified.changes), (11, 3));
+    assert_eq!(store.recorded().await.unwrap().resources.len(), 3);
+    let (a, b) = (addr("node.a"), addr("node.b"));
+    let ready = store.deployment_of(&a).await.unwrap().unwrap();
+    assert_eq!(
+        (ready.id.as_str(), ready.served, ready.report.as_deref()),
+        ("d-2", true, Some("report"))
+    );
+    assert_eq!(ready.key.unwrap().expose(), &[2; 32]);
+    assert_eq!(store.next_command("d-2").await.unwrap().unwrap().id, 2);
+    let waiting = store.deployment_of(&b).await.unwrap().unwrap();
+    assert_eq!((waiting.id.as_str(), waiting.served), ("d-3", false));
+    assert!(!store.serve_once("d-2").await.unwrap());
+    assert!(store.serve_once("d-3").await.unwrap());
+    let macs = ["52:54:00:00:00:01", "52:54:00:00:00:02"].map(|m| m.parse().unwrap());
+    assert!(store.is_served(&macs[..1]).await.unwrap());
+    assert!(!store.is_served(&macs).await.unwrap());
+    let phoned = store.phoned(&addr("instance.a")).await.unwrap();
+    assert_eq!(phoned.unwrap().address, "10.99.0.5");
+    assert_eq!(store.hear("r-2", 10).await.unwrap(), [Request::Abort]);
+    let durations = store.durations().await.unwrap();
+    assert_eq!(durations.0["power off"].count, 3);
+    assert_eq!(store.unfinished().await.unwrap().len(), 1);
+    store.verify().await.unwrap();
+}
+
+async fn a_damaged_state_of_the_second_form_is_not_brought_up(place: Place) {
+    second_form(&place, "DELETE FROM boot WHERE mac = '52:54:00:00:00:01'").await;
+    let refused = place.try_open().await.map(|_| ());
+    assert!(
+        matches!(&refused, Err(StoreError::Corrupt { what, .. }) if what == "table boot"),
+        "{refused:?}"
+    );
+}
+
 #[test]
 fn a_state_of_a_later_form_is_left_alone() {
     run(async {
@@ -83,7 +157,7 @@ fn a_state_of_a_later_form_is_left_alone() {
                 refused,
                 Err(StoreError::NewerForm {
                     found: 99,
-                    known: 12,
+                    known: 13,
                     ..
                 })
             ),

@@ -409,8 +409,7 @@ async fn the_deploy_channel(place: Place) {
     assert!(!store.is_served(&[mac]).await.unwrap());
     other.mark_served(&entries).await.unwrap();
     assert!(store.is_served(&[mac]).await.unwrap());
-    let status = async |id| store.deployment(id).await.unwrap().unwrap().status;
-    assert_eq!(status("d-1").await, DeploymentStatus::Over);
+    assert!(store.deployment("d-1").await.unwrap().is_none());
     let open = other.deployment_by_mac(mac).await.unwrap().unwrap();
     assert_eq!((open.id.as_str(), open.node.clone()), ("d-2", node.clone()));
     assert!(store.serve_once("d-2").await.unwrap() && !other.serve_once("d-2").await.unwrap());
@@ -435,7 +434,8 @@ async fn the_deploy_channel(place: Place) {
     assert!(!other.answer_command("d-2", 1, "ok", "").await.unwrap());
     assert_eq!(other.next_command("d-2").await.unwrap().unwrap().id, 2);
     store.end_deployment(&node).await.unwrap();
-    assert_eq!(status("d-2").await, DeploymentStatus::Over);
+    let ended = store.deployment("d-2").await.unwrap().unwrap();
+    assert_eq!(ended.status, DeploymentStatus::Over);
     assert!(other.deployment_of(&node).await.unwrap().is_none());
     store.remove_boot_entries(&[mac]).await.unwrap();
     assert_eq!(other.boot_entry(mac).await.unwrap(), None);

@@ -1,13 +1,16 @@
 //! The store's promises, each kept by both databases: every test here runs on SQLite and on PostgreSQL.
 
+mod carry;
 mod damage;
 mod export;
 mod forms;
 mod history;
 mod keeps;
 mod lease;
+mod lost;
 mod outage;
 mod processes;
+mod prune;
 mod speed;
 mod tls;
 
@@ -16,7 +19,7 @@ use std::path::Path;
 
 use bmctl::plan::{Intent, Plan};
 use bmctl::secret::Key32;
-use bmctl::store::{Actor, NewRun, Sealer, Store};
+use bmctl::store::{Actor, NewRun, Sealer, Store, StoreError, Workspace};
 use tempfile::TempDir;
 
 use crate::fleet::{facts_of, load, without_mistakes};
@@ -61,14 +64,22 @@ impl Place {
 
     /// One more handle, as another process would have it.
     pub async fn open(&self) -> Store {
+        self.try_open().await.unwrap()
+    }
+
+    pub async fn try_open(&self) -> Result<Store, StoreError> {
         match self {
-            Place::Sqlite(dir) => Store::open(dir.path(), sealer()).await.unwrap(),
+            Place::Sqlite(dir) => Store::open(dir.path(), sealer()).await,
             Place::Postgres(workspace) => {
                 let url = postgres::shared().url();
-                Store::connect(&url, workspace, sealer()).await.unwrap()
+                Store::connect(&url, &real(workspace), sealer()).await
             }
         }
     }
+}
+
+pub fn real(workspace: &str) -> Workspace {
+    Workspace::Real(workspace.to_owned())
 }
 
 pub fn run(test: impl Future<Output = ()>) {

@@ -9,7 +9,7 @@ use bmctl::apply::lifecycle;
 use bmctl::plan::Plan;
 use bmctl::store::{Actor, Batch, Hold, Note, Store, StoreError, TERM, Waiting};
 
-use super::{Place, begin, plan_of, run, sealer};
+use super::{Place, begin, plan_of, real, run, sealer};
 use crate::postgres::Server;
 
 /// Two batches for each step, as the engine writes them.
@@ -48,7 +48,7 @@ fn killed_again_and_again(steps: usize, restarts: usize) {
 
         let told: Arc<Mutex<Vec<Waiting>>> = Arc::default();
         let tell = told.clone();
-        let store = Store::connect(&server.url(), "default", sealer())
+        let store = Store::connect(&server.url(), &real("default"), sealer())
             .await
             .unwrap();
         let lease = store.acquire(&Actor::here(), TERM).await.unwrap();
@@ -123,7 +123,7 @@ fn a_server_that_is_killed_40_times_under_a_run_costs_nothing_but_time() {
 fn a_lease_without_its_server_is_doubtful() {
     let server = Server::start(&[]);
     run(async {
-        let store = Store::connect(&server.url(), "default", sealer())
+        let store = Store::connect(&server.url(), &real("default"), sealer())
             .await
             .unwrap();
         let term = Duration::from_millis(600);

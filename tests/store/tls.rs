@@ -7,7 +7,7 @@ use std::process::Command;
 use bmctl::secret::Secret;
 use bmctl::store::{Store, StoreError};
 
-use super::{run, sealer};
+use super::{real, run, sealer};
 use crate::postgres::{Server, unprivileged};
 
 fn openssl(dir: &Path, args: &str) {
@@ -63,7 +63,7 @@ fn a_server_is_known_by_its_certificate() {
     let server = server(dir.path());
     let connect = async |rest: String| {
         let url = server.tls_url(&rest);
-        Store::connect(&url, "default", sealer()).await
+        Store::connect(&url, &real("default"), sealer()).await
     };
     let root = |authority: &str| format!("sslrootcert={}/{authority}.pem", dir.path().display());
     run(async {
@@ -89,7 +89,7 @@ fn a_server_is_known_by_its_certificate() {
         // The right authority, another name.
         let other = server.tls_url(&format!("sslmode=verify-full&{}", root("ca")));
         let other = other.expose().replace("localhost", "127.0.0.1");
-        let refused = Store::connect(&Secret::new(other), "default", sealer()).await;
+        let refused = Store::connect(&Secret::new(other), &real("default"), sealer()).await;
         assert!(refused.is_err(), "127.0.0.1 is not localhost");
     });
 }

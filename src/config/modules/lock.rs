@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::GitSource;
 use crate::config::codes;
+use crate::config::generate::quoted;
 use crate::config::report::Report;
 use crate::config::syntax::ast::{Block, Body, ExprKind};
 use crate::config::value::Data;
@@ -97,21 +98,6 @@ impl Lock {
         }
         out
     }
-}
-
-/// A quoted string without anything that a template would read.
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out.replace("${", "$${").replace("%{", "%%{")
 }
 
 fn wrong(what: &str) -> Diagnostic {

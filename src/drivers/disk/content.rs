@@ -1,12 +1,11 @@
 //! What goes where on a disk: a step's layout, turned into sources of bytes. Blocking: images are opened, `mke2fs` is run.
 
 use std::path::Path;
-use std::process::Command;
 
 use tempfile::NamedTempFile;
 
 use crate::drivers::image::reader::{self, Holds, ImageReader, Piece};
-use crate::drivers::{Done, DriverError, Trouble};
+use crate::drivers::{Done, DriverError, Trouble, child};
 use crate::model::ImageFormat;
 use crate::plan::layout::{Label, Layout, Partition, Role};
 use crate::proto::disk::mbr::{Active, SECTOR};
@@ -236,7 +235,7 @@ fn ephemeral(size: u64, guid: &[u8; 16]) -> Done<Source> {
     // Without `nodiscard` mke2fs takes the file's holes for zeroes and marks inode tables as zeroed, which they are not on
     // the disk. With it, and lazily, the kernel zeroes them after the first mount.
     let options = format!("nodiscard,lazy_itable_init=1,lazy_journal_init=0,hash_seed={uuid}");
-    let out = Command::new("mke2fs")
+    let out = child::program("mke2fs")
         .args([
             "-q",
             "-F",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Event, Report};
+use crate::drivers::child;
 
 /// The package whose dependency names the newest kernel for virtual machines: virtio only, about 26 MB.
 pub const CLOUD_PACKAGE: &str = "linux-image-cloud-amd64";
@@ -384,7 +385,7 @@ fn run(
     program: &'static str,
     arguments: impl FnOnce(&mut Command) -> &mut Command,
 ) -> Result<String, KernelError> {
-    let mut command = Command::new(program);
+    let mut command = child::fetching(program);
     command.env("LC_ALL", "C");
     let failed = |said: String, hint| KernelError::Program {
         operation: operation.to_owned(),

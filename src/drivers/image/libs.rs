@@ -1,8 +1,8 @@
 //! Which shared libraries a program of this machine needs, so that it runs inside a ramdisk.
 
+use crate::drivers::child;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LibsError {
@@ -21,7 +21,7 @@ pub enum LibsError {
 ///
 /// `ldd` runs the program's own loader, so `program` must be trusted: it is a file of an installed Debian package.
 pub fn of(program: &Path) -> Result<BTreeSet<PathBuf>, LibsError> {
-    let output = Command::new("ldd")
+    let output = child::program("ldd")
         .arg(program)
         .env("LC_ALL", "C")
         .output()

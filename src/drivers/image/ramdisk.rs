@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use flate2::{Compression, GzBuilder};
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use super::kernel::{Kernel, KernelError, KernelSource, Module};
 use super::libs::{self, LibsError};
 use super::scripts::{DHCP_SCRIPT, HMAC, INIT};
 use super::{Event, Report};
+use crate::drivers::child;
 
 const MANIFEST_VERSION: u32 = 1;
 /// Boot files are read by the TFTP and HTTP servers, which run as users of their own.
@@ -241,13 +241,12 @@ pub fn add_busybox(archive: &mut Archive, busybox: &Path) -> Result<(), RamdiskE
             libraries: libraries.len(),
         });
     }
-    let listed =
-        Command::new(busybox)
-            .arg("--list")
-            .output()
-            .map_err(|e| RamdiskError::Applets {
-                said: e.to_string(),
-            })?;
+    let listed = child::program(busybox)
+        .arg("--list")
+        .output()
+        .map_err(|e| RamdiskError::Applets {
+            said: e.to_string(),
+        })?;
     archive.insert("bin/busybox", Node::File { mode: 0o755, data })?;
     let names = String::from_utf8_lossy(&listed.stdout).into_owned();
     for applet in names.lines().filter(|n| !n.is_empty() && *n != "busybox") {
@@ -424,7 +423,7 @@ fn check_drivers(kernel: &Kernel, modules: &[Module]) -> Result<(), RamdiskError
 
 /// `tgt 1:1.0.85-1` when dpkg knows the package, the path otherwise.
 fn package_version(package: &str, path: &Path) -> String {
-    let asked = Command::new("dpkg-query")
+    let asked = child::program("dpkg-query")
         .args(["--show", "--showformat", "${Version}", package])
         .output();
     match asked {

@@ -26,6 +26,7 @@ pub use faults::{Call, Faults, Mischief, Trick};
 
 use super::{Done, DriverError, FoundDisk, Trouble, choose_disk};
 use crate::ids::Addr;
+use crate::model::PowerSeen;
 use crate::plan::step::{DiskTarget, Step};
 use crate::plan::{Bmc, Plan, StepId};
 use metal::{Act, Content, MachineId, Metal, SimDisk};
@@ -113,6 +114,16 @@ impl World {
             truth.metal.machine(&id, now_ms);
         }
         truth.metal.clone()
+    }
+
+    /// Whether a machine is on, as its BMC would say after the time an answer takes.
+    pub fn power(&self, bmc: &Bmc) -> PowerSeen {
+        let mut truth = self.truth();
+        let now_ms = truth.now_ms;
+        match truth.metal.machine(&machine_id(bmc), now_ms).is_on {
+            true => PowerSeen::On,
+            false => PowerSeen::Off,
+        }
     }
 
     /// An act on a machine, by a driver or by somebody in the aisle.

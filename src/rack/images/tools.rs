@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::drivers::child;
 use crate::rack::RackError;
 
 /// The time every file of an image has, in seconds since 1970: FAT cannot go below 1980.
@@ -140,7 +141,7 @@ pub fn run(
         operation: operation.to_owned(),
         said,
     };
-    let mut command = Command::new(program);
+    let mut command = child::program(program);
     command
         .env("LC_ALL", "C")
         .env("TZ", "UTC")
