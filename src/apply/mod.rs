@@ -36,6 +36,8 @@ mod simulate;
 #[deny(clippy::disallowed_methods)]
 mod summary;
 #[deny(clippy::disallowed_methods)]
+pub mod talk;
+#[deny(clippy::disallowed_methods)]
 pub mod turns;
 #[deny(clippy::disallowed_methods)]
 pub mod windows;

@@ -7,6 +7,7 @@
 pub mod allocate;
 pub mod audit;
 mod budget;
+mod chain;
 mod decide;
 pub mod diff;
 pub mod draw;
@@ -41,6 +42,7 @@ pub mod steps;
 pub mod surgery;
 pub mod takeover;
 pub mod view;
+mod waves;
 pub mod windows;
 mod write;
 
@@ -53,6 +55,7 @@ use crate::model::Finding;
 use crate::units::Sha256;
 
 pub use budget::{Budget, Shared};
+pub use decide::unfinished_adoption;
 pub use fingerprint::fingerprint;
 pub use make::{Intent, PlanInput, make};
 pub use reads::Reads;
