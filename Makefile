@@ -33,7 +33,7 @@ crash:
 	cargo build
 	cargo test --test bmctl -- engine::tricks kill:: --include-ignored
 
-# Random histories of new seeds; a seed that fails is printed, and belongs into tests/engine/seeds.txt when it is mended.
+# Random histories of new seeds; a seed that fails is printed, and belongs into tests/engine/soak/seeds.txt when it is mended.
 MINUTES ?= 5
 soak:
 	MINUTES=$(MINUTES) cargo test --test bmctl engine::soak::new_seeds -- --ignored --nocapture

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Apply on the simulated rack, with durable SQLite: trivial resources (records), then whole deployments. The cost per step must
-# be flat. Prints seconds and microseconds a step. No machine is looked at.
+# be flat. Beside the first, in the same run, terraform with as many resources that do nothing, where it is installed. Prints
+# seconds and microseconds a step. No machine is looked at.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 bmctl=${BMCTL:-$top/target/release/bmctl}
@@ -89,6 +90,39 @@ PY
     trap - EXIT
 }
 
+# The peer writes its whole state for each resource: its cost grows with their number.
+peer() { # resources
+    command -v terraform >/dev/null || return 0
+    dir=$(mktemp -d "${BENCH_DIR:-/var/tmp}/bmctl-bench.XXXXXX")
+    trap 'rm -rf "$dir"' EXIT
+    cat >"$dir/main.tf" <<EOF
+resource "terraform_data" "r" {
+  count = $1
+  input = count.index
+}
+EOF
+    export TF_CLI_CONFIG_FILE=/dev/null CHECKPOINT_DISABLE=1
+    terraform -chdir="$dir" init >/dev/null
+    before=$(date +%s.%N)
+    terraform -chdir="$dir" plan >/dev/null
+    between=$(date +%s.%N)
+    terraform -chdir="$dir" apply -auto-approve >/dev/null
+    after=$(date +%s.%N)
+    python3 - "$1" "$before" "$between" "$after" <<'PY'
+import sys
+resources = int(sys.argv[1])
+before, between, after = (float(t) for t in sys.argv[2:])
+plan, apply = between - before, after - between
+print(f"terraform, {resources} terraform_data: {apply:.2f} s; planning alone {plan:.2f} s; {(apply - plan) / resources * 1e6:.0f} us a resource")
+PY
+    rm -rf "$dir"
+    trap - EXIT
+}
+
+measure "500 nodes and their NICs (1,000 records)" 500 0
+peer 1000
+measure "1,000 nodes and their NICs (2,000 records)" 1000 0
+peer 2000
 measure "2,500 nodes and their NICs (5,000 records)" 2500 0
 for size in ${*:-1000 3000 10000}; do
     measure "$size deployments" "$size" "$size"

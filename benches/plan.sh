@@ -88,5 +88,8 @@ PY
     measure "first plan" "$bmctl" -C "$dir" plan --sim seed=1 --no-steps
     "$bmctl" -C "$dir" apply --sim seed=1 >/dev/null 2>&1
     measure "plan, nothing to change" "$bmctl" -C "$dir" plan --sim seed=1 --no-steps
+    "$bmctl" -C "$dir" state list --sim >"$dir/all.txt"
+    measure "the same, each a target" "$bmctl" -C "$dir" plan --sim seed=1 --no-steps --target-file "$dir/all.txt"
+    measure "plan to destroy all" "$bmctl" -C "$dir" plan --sim seed=1 --no-steps --destroy
     rm -rf "$dir"
 done

@@ -14,10 +14,10 @@ machine="$(nproc) processors ($(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo |
 echo "Measured by \`make bench\` on $machine. Machines of the rack are emulated in software on the same processors." >"$figures"
 echo >>"$figures"
 echo '```text' >>"$figures"
-part "plan: one node, one NIC and one instance each" benches/plan.sh 1000
+part "plan: one node, one NIC and one instance each" benches/plan.sh 1000 10000
 part "the language: read, evaluate, decode and check, best of three; terraform plans the same shapes with terraform_data" benches/language.sh
 part "apply on the virtual rack, by step" benches/apply.sh
-part "apply on the simulated rack, with durable SQLite" benches/apply_sim.sh 1000 10000
+part "apply on the simulated rack, with durable SQLite; terraform with as many resources that do nothing" benches/apply_sim.sh 1000 10000
 part "256 MiB of random bytes to a tgt target on loopback: qemu-img convert -n -W -m 16, bmctl, bmctl with its verification" benches/write.sh
 echo '```' >>"$figures"
 python3 - "$figures" <<'PY'

@@ -762,6 +762,54 @@ fn guards_stand_between_a_plan_and_the_machines() {
     run(both).expect(7);
 }
 
+/// What is waited for, what a gate found and what to do next are told in lines; the next plan says whom it asks again.
+#[test]
+fn a_rollout_tells_who_waits_and_what_a_gate_found() {
+    let place = Place::new();
+    let gate = "rollout \"turns\" {\n  wave = 1\n  gate \"command\" {\n    command = [\"./smoke.sh\"]\n    timeout = 20\n  }\n}\n";
+    place.write("turns.hcl", gate);
+    let failed = place
+        .run(&["apply", "--sim", "seed=7,gate_fail=1"])
+        .expect(3);
+    contains(
+        &failed.err,
+        &[
+            "claim node waits for wave 2 of 2 of rollout turns",
+            "gate command: FAILED after",
+            "gate `command ./smoke.sh` was not passed",
+            "stays as it was deployed: mend what the gate asks for and apply again",
+            "blocked by rollout turns: 1 failed, at most 0 may",
+        ],
+    );
+    let told = failed.err.matches("waits for wave 2 of 2").count();
+    assert_eq!(told, 1, "{}", failed.err);
+    let next = place
+        .run(&["plan", "--sim", "seed=7", "--out", "next.plan"])
+        .expect(0);
+    contains(
+        &next.out,
+        &[
+            "Rollout turns: 1 asked again, 1 wave of 1, each has to pass `command ./smoke.sh`",
+            "has not passed `command ./smoke.sh` of an earlier run",
+            "finish, gate command",
+        ],
+    );
+    // A saved plan runs no program that the configuration does not have.
+    place.write("turns.hcl", gate.replace("smoke", "other"));
+    let stale = place
+        .run(&["apply", "--sim", "seed=7", "next.plan"])
+        .expect(5);
+    contains(
+        &stale.err,
+        &["no rollout has gate `command ./smoke.sh` for it"],
+    );
+    place.write("turns.hcl", gate);
+    let mended = place
+        .run(&["apply", "--sim", "seed=7", "next.plan"])
+        .expect(0);
+    contains(&mended.err, &["gate command: done after"]);
+}
+
 #[test]
 fn a_run_is_told_again_and_says_why_things_are_as_they_are() {
     let place = Place::new();

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
+use bmctl::apply::forecast::forecast;
 use bmctl::model::{Finding, Observed, Weight};
-use bmctl::plan::forecast::{Durations, Spread, forecast};
+use bmctl::plan::forecast::{Durations, Spread};
 use bmctl::plan::{Change, Intent, Plan, report};
 
 use crate::fleet::{CANARY, Memory, addr, facts_of, load, plan, without_mistakes};
@@ -60,7 +61,7 @@ fn a_comment_says_what_is_lost_and_holds_nothing_that_could_be_markup() {
         message: "policy.few: @everyone <img src=x onerror=alert(1)> | `x`".to_owned(),
         place: "main.hcl:3:1".to_owned(),
     });
-    let text = report::markdown(&plan, &forecast(&plan, &Durations::default()));
+    let text = report::markdown(&plan, &forecast(&plan, &Durations::default(), 0));
     assert!(text.contains("**5 to re-deploy**"), "{text}");
     assert!(
         text.contains("| 5 | re-deploys, root data lost |"),
@@ -95,7 +96,7 @@ fn a_comment_is_never_longer_than_a_comment_may_be() {
             huge.changes.push(change);
         }
     }
-    let text = report::markdown(&huge, &forecast(&huge, &Durations::default()));
+    let text = report::markdown(&huge, &forecast(&huge, &Durations::default(), 0));
     assert!(text.chars().count() <= report::CHARS_MAX);
     assert!(
         text.chars().count() > report::CHARS_MAX - 2000,
@@ -126,21 +127,21 @@ fn a_forecast_knows_budgets_and_history() {
     let mut known: BTreeMap<String, Spread> = titles.collect();
     known.insert("write disk".to_owned(), spread(60_000, 90_000));
     let durations = Durations(known);
-    let wide = forecast(&plan, &durations);
+    let wide = forecast(&plan, &durations, 0);
     assert_eq!((wide.p50_ms, wide.p95_ms), (60_000, 90_000));
     assert_eq!(wide.guessed, Vec::<String>::new());
     let mut narrow = plan.clone();
     for budget in narrow.budgets.values_mut() {
         budget.writes = 2;
     }
-    let narrow_time = forecast(&narrow, &durations);
+    let narrow_time = forecast(&narrow, &durations, 0);
     assert_eq!(narrow_time.p50_ms, 180_000);
     let writes = narrow_time
         .critical
         .iter()
         .map(|id| narrow.step(*id).unwrap().step.title());
     assert_eq!(writes.collect::<Vec<_>>(), ["write disk"; 3]);
-    assert!(!forecast(&plan, &Durations::default()).guessed.is_empty());
+    assert!(!forecast(&plan, &Durations::default(), 0).guessed.is_empty());
 }
 
 /// In a browser that is not ours: no error, every change, and the search leaves what fits.
@@ -148,7 +149,7 @@ fn a_forecast_knows_budgets_and_history() {
 #[ignore = "needs chromium: make test-browser"]
 fn the_page_works_in_a_browser() {
     let plan = redeployed(12);
-    let page = report::html(&plan, &forecast(&plan, &Durations::default()));
+    let page = report::html(&plan, &forecast(&plan, &Durations::default(), 0));
     assert!(!page.contains(CANARY));
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("plan.html");

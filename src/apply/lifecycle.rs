@@ -7,6 +7,7 @@ use crate::model::event::Outcome;
 use crate::model::recorded::{InstanceRecord, Phoned, WrittenDisk};
 use crate::model::{InstancePhase, Resource, Traces};
 use crate::plan::step::{Afterwards, Step};
+use crate::plan::unfinished_adoption;
 use crate::store::StateChange;
 use crate::units::TableId;
 
@@ -65,44 +66,14 @@ pub fn effects(
             }
             record.unproven.retain(|open| *open != pass.gate);
         }),
-        // The plan knows what was declared; state knows what was found out on the way.
         Step::Finish {
-            instance,
-            node: _,
-            record,
-        } => {
-            let mut done = record.as_ref().clone();
-            if let Some(Resource::Instance(so_far)) = state.get(instance) {
-                done.disk.clone_from(&so_far.disk);
-                done.phoned.clone_from(&so_far.phoned);
-            }
-            record_of(instance, &done)
-        }
+            instance, record, ..
+        } => finished(instance, record, state),
         Step::Release {
             instance,
             node,
             then,
-        } => {
-            let mut changes = vec![
-                StateChange::LeaveBehind {
-                    node: node.clone(),
-                    tables: tables_of(instance, state),
-                },
-                StateChange::Remove(instance.clone()),
-                StateChange::Unclaim {
-                    node: node.clone(),
-                    instance: instance.clone(),
-                },
-            ];
-            match then {
-                Afterwards::Gone => {
-                    changes.push(StateChange::DropSecret(user_data_secret(instance)));
-                }
-                // Sealed before the run began: the deployment that follows reads it.
-                Afterwards::Deployed => {}
-            }
-            changes
-        }
+        } => released(instance, node, *then, state),
         Step::CheckImage { .. }
         | Step::BootDeploy { .. }
         | Step::PowerOff { .. }
@@ -113,6 +84,45 @@ pub fn effects(
         | Step::Reboot { .. }
         | Step::RemoveBoot { .. } => Vec::new(),
     }
+}
+
+/// The plan knows what was declared; state knows what was found out on the way.
+fn finished(
+    instance: &Addr,
+    record: &InstanceRecord,
+    state: &BTreeMap<Addr, Resource>,
+) -> Vec<StateChange> {
+    let mut done = record.clone();
+    if let Some(Resource::Instance(so_far)) = state.get(instance) {
+        done.disk.clone_from(&so_far.disk);
+        done.phoned.clone_from(&so_far.phoned);
+    }
+    record_of(instance, &done)
+}
+
+fn released(
+    instance: &Addr,
+    node: &Addr,
+    then: Afterwards,
+    state: &BTreeMap<Addr, Resource>,
+) -> Vec<StateChange> {
+    let mut changes = vec![
+        StateChange::LeaveBehind {
+            node: node.clone(),
+            tables: tables_of(instance, state),
+        },
+        StateChange::Remove(instance.clone()),
+        StateChange::Unclaim {
+            node: node.clone(),
+            instance: instance.clone(),
+        },
+    ];
+    match then {
+        Afterwards::Gone => changes.push(StateChange::DropSecret(user_data_secret(instance))),
+        // Sealed before the run began: the deployment that follows reads it.
+        Afterwards::Deployed => {}
+    }
+    changes
 }
 
 /// An instance that is forgotten leaves its node as it is: what it carries is nobody's to overwrite.
@@ -173,6 +183,11 @@ pub fn needs_attention(
     state: &BTreeMap<Addr, Resource>,
 ) -> Vec<StateChange> {
     update(subject, state, |record| {
+        // What is being taken over is somebody's system: with another word in its place, the next plan would take it for a deployment
+        // that has to be done over, and write.
+        if unfinished_adoption(&record.phase) {
+            return;
+        }
         // What was being destroyed may be half gone: nobody is to boot from it because somebody had to look in between.
         if record.phase == InstancePhase::Destroying
             && let Some(disk) = record.disk.take()

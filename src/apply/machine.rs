@@ -7,62 +7,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::lifecycle::{self, Fact};
-use super::loans::{Loans, Returns};
+use super::lifecycle;
+use super::loans::Loans;
 use super::schedule::{Action, Schedule};
 use super::summary::Summary;
-use super::turns::{Pause, RolloutId};
+pub use super::talk::{Close, Command, Input, Performed};
+use super::turns::Pause;
 use crate::ids::Addr;
 use crate::model::Resource;
 use crate::model::event::{Event, Outcome};
 use crate::plan::forecast::Durations;
 use crate::plan::{Plan, PlannedStep, StepId};
 use crate::store::{Batch, Note, Request, StateChange};
-
-/// What the machine is told.
-#[derive(Debug)]
-pub enum Input {
-    Begin,
-    /// Steps that have ended since the last time.
-    Ended(Vec<(StepId, Performed)>),
-    /// The batch that was to be committed is durable.
-    Committed,
-    /// What the loan that began with this step had borrowed was given back, or why it was not.
-    Returned(StepId, Option<String>),
-    Asked(Request),
-    /// The pause between two waves is over.
-    Woken(RolloutId),
-}
-
-/// What is to be done, in this order.
-#[derive(Debug)]
-pub enum Command<'p> {
-    /// Make it durable, then say so.
-    Commit(Batch<'p>),
-    Report(Event),
-    Start(&'p PlannedStep, Option<Returns>),
-    GiveBack(StepId, Returns),
-    /// Say `Woken` after so many seconds.
-    Wake(RolloutId, u32),
-    /// Everything has come to its end: note it, and stop.
-    Close(Close),
-}
-
-/// How the run is noted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Close {
-    Done,
-    Incomplete,
-}
-
-/// What became of a step.
-#[derive(Debug)]
-pub struct Performed {
-    pub outcome: Outcome,
-    pub fact: Option<Fact>,
-    /// Something borrowed could not be given back: a person has to look.
-    pub attention: Option<String>,
-}
 
 /// Notes in one batch: enough that a commit costs nothing a step, few enough that none takes long.
 pub const BATCH_NOTES_MAX: usize = 1000;
@@ -99,6 +55,8 @@ pub struct Machine<'p> {
     given_back: BTreeSet<Addr>,
     ended: VecDeque<(StepId, Performed)>,
     to_start: VecDeque<StepId>,
+    /// Steps that a window or a rollout keeps, to be noted.
+    kept: VecDeque<(StepId, Outcome)>,
     to_wake: Vec<Pause>,
     returned: VecDeque<(StepId, Option<String>)>,
     /// What is to be told when the next batch is durable, or at once when there is none.
@@ -131,6 +89,7 @@ impl<'p> Machine<'p> {
             given_back: BTreeSet::new(),
             ended: VecDeque::new(),
             to_start: VecDeque::new(),
+            kept: VecDeque::new(),
             to_wake: Vec::new(),
             returned: VecDeque::new(),
             reports: Vec::new(),
@@ -264,6 +223,13 @@ impl<'p> Machine<'p> {
             self.note_return(start, trouble, now_ms, &mut batch);
         }
         while batch.notes.len() < self.notes_max
+            && let Some((id, outcome)) = self.kept.pop_front()
+        {
+            if let Some(step) = self.plan.step(id) {
+                self.note_end(step, &outcome, now_ms, Vec::new(), &mut batch);
+            }
+        }
+        while batch.notes.len() < self.notes_max
             && !self.paused
             && let Some(id) = self.to_start.pop_front()
         {
@@ -381,7 +347,12 @@ impl<'p> Machine<'p> {
         for action in actions {
             match action {
                 Action::Start(id) => self.to_start.push_back(id),
-                Action::End(id, outcome) => self.tell_end(id, outcome, now_ms),
+                Action::End(id, outcome) => {
+                    if self.is_kept_by_turn(id, &outcome) {
+                        self.kept.push_back((id, outcome.clone()));
+                    }
+                    self.tell_end(id, outcome, now_ms);
+                }
                 Action::Wait(id, reason) => {
                     if let Some(step) = self.plan.step(id) {
                         self.reports.push(Event::Waiting {
@@ -400,6 +371,22 @@ impl<'p> Machine<'p> {
                     self.to_wake.push(pause);
                 }
             }
+        }
+    }
+
+    /// Whether it will not begin although all that it waits for has ended well: a window or a rollout keeps it. The journal has to
+    /// say so, since nothing else in it would; what follows from it, and what was stopped, can be told from the plan.
+    fn is_kept_by_turn(&self, id: StepId, outcome: &Outcome) -> bool {
+        let is_free = self.plan.step(id).is_some_and(|step| {
+            let mut before = step.after.iter();
+            before.all(|b| self.ended_well.get(b.0 as usize) == Some(&true))
+        });
+        match outcome {
+            Outcome::Blocked { .. } | Outcome::Outside { .. } => is_free,
+            Outcome::Done { .. }
+            | Outcome::AlreadyDone { .. }
+            | Outcome::Failed { .. }
+            | Outcome::NotStarted => false,
         }
     }
 
@@ -425,6 +412,7 @@ impl<'p> Machine<'p> {
         self.schedule.is_over()
             && self.ended.is_empty()
             && self.to_start.is_empty()
+            && self.kept.is_empty()
             && self.returned.is_empty()
     }
 

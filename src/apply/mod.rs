@@ -10,7 +10,11 @@
     reason = "the only file of the engine that spawns and reads the clock"
 )]
 
+#[deny(clippy::disallowed_methods)]
+pub mod budgets;
 mod drive;
+#[deny(clippy::disallowed_methods)]
+pub mod forecast;
 #[deny(clippy::disallowed_methods)]
 pub mod lifecycle;
 #[deny(clippy::disallowed_methods)]
@@ -19,6 +23,8 @@ pub mod loans;
 pub mod machine;
 pub mod outlet;
 pub mod perform;
+#[deny(clippy::disallowed_methods)]
+pub mod queues;
 #[deny(clippy::disallowed_methods)]
 pub mod recover;
 #[deny(clippy::disallowed_methods)]
@@ -29,6 +35,8 @@ mod settle;
 mod simulate;
 #[deny(clippy::disallowed_methods)]
 mod summary;
+#[deny(clippy::disallowed_methods)]
+pub mod talk;
 #[deny(clippy::disallowed_methods)]
 pub mod turns;
 #[deny(clippy::disallowed_methods)]
@@ -48,6 +56,7 @@ use crate::store::{Actor, NewRun, Store, StoreError};
 use drive::{Drive, Goes, Hands};
 use loans::Returns;
 use machine::{Input, Performed};
+use perform::Words;
 pub use settle::settle;
 pub use simulate::simulate;
 pub use summary::Summary;
@@ -231,20 +240,27 @@ struct Tasks {
 impl Hands for Tasks {
     fn start(&mut self, step: &PlannedStep, returns: Option<Returns>) {
         let (id, step, drivers) = (step.id, step.clone(), self.drivers.clone());
-        let words = self.progress.clone();
-        let subject = step.subject.clone();
-        let progress = move |phase: &str, done: u64, total: u64| {
-            // Full means that nobody has read the last ones yet: the next one says more.
-            let _ = words.try_send(Event::Progress {
-                step: id.0,
-                subject: subject.clone(),
-                phase: phase.to_owned(),
-                done,
-                total,
-            });
+        let said = self.progress.clone();
+        let task = async move {
+            let progress = |phase: &str, done: u64, total: u64| {
+                // Full means that nobody has read the last ones yet: the next one says more.
+                let _ = said.try_send(Event::Progress {
+                    step: id.0,
+                    subject: step.subject.clone(),
+                    phase: phase.to_owned(),
+                    done,
+                    total,
+                });
+            };
+            let waits = |reason: String| {
+                let _ = said.try_send(waits_for(&step, reason));
+            };
+            let words = Words {
+                progress: &progress,
+                waits: &waits,
+            };
+            perform::perform(&step, returns.as_ref(), &drivers, &words).await
         };
-        let task =
-            async move { perform::perform(&step, returns.as_ref(), &drivers, &progress).await };
         let sender = self.sender.clone();
         self.running.spawn(async move {
             // A panic in a step is a bug; it must end as that step's failure, not as a run that waits for ever.
@@ -298,6 +314,15 @@ impl Tasks {
                 }
             }
         })
+    }
+}
+
+fn waits_for(step: &PlannedStep, reason: String) -> Event {
+    Event::Waiting {
+        step: step.id.0,
+        subject: step.subject.clone(),
+        title: step.step.title().to_owned(),
+        reason,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
 use crate::plan::{Plan, StepId};
 use crate::store::{Happened, Record, RunRow};
@@ -42,8 +43,8 @@ pub fn events(run: &RunRow, plan: Option<&Plan>, records: &[Record]) -> Vec<Even
 struct Told<'p> {
     plan: Option<&'p Plan>,
     begun: BTreeMap<StepId, i64>,
-    /// Steps that did not end well, and the failure at the root of it: what waits for them was blocked by that.
-    bad: BTreeMap<StepId, String>,
+    /// Steps that did not end well, and what that makes of those which wait for them.
+    bad: BTreeMap<StepId, Outcome>,
     seen: BTreeSet<StepId>,
     counts: [usize; 5],
 }
@@ -70,8 +71,15 @@ impl Told<'_> {
             Happened::Finished(outcome) => {
                 let begun = self.begun.remove(&step).unwrap_or(record.at_ms);
                 self.count(outcome);
-                if !outcome.is_good() {
-                    self.bad.insert(step, format!("{subject}: {title}"));
+                match outcome {
+                    Outcome::Done { .. } | Outcome::AlreadyDone { .. } => {}
+                    // Whoever waits for what a window kept is kept by the window.
+                    Outcome::Outside { .. } => {
+                        self.bad.insert(step, outcome.clone());
+                    }
+                    Outcome::Failed { .. } | Outcome::Blocked { .. } | Outcome::NotStarted => {
+                        self.blocks(step, &subject, &title);
+                    }
                 }
                 Some(Event::StepFinished {
                     step: step.0,
@@ -83,13 +91,18 @@ impl Told<'_> {
             }
             Happened::Settled(text) | Happened::Noted(text) => {
                 self.begun.remove(&step);
-                self.bad.insert(step, format!("{subject}: {title}"));
+                self.blocks(step, &subject, &title);
                 Some(Event::Warning {
                     subject: Some(subject),
                     text: format!("{title}: {text}"),
                 })
             }
         }
+    }
+
+    fn blocks(&mut self, step: StepId, subject: &Addr, title: &str) {
+        let by = format!("{subject}: {title}");
+        self.bad.insert(step, Outcome::Blocked { by });
     }
 
     fn count(&mut self, outcome: &Outcome) {
@@ -113,13 +126,10 @@ impl Told<'_> {
                 continue;
             }
             let root = planned.after.iter().find_map(|before| self.bad.get(before));
-            let outcome = match root.cloned() {
-                Some(by) => {
-                    self.bad.insert(planned.id, by.clone());
-                    Outcome::Blocked { by }
-                }
-                None => Outcome::NotStarted,
-            };
+            let outcome = root.cloned().unwrap_or(Outcome::NotStarted);
+            if outcome != Outcome::NotStarted {
+                self.bad.insert(planned.id, outcome.clone());
+            }
             self.count(&outcome);
             out.push(Event::StepFinished {
                 step: planned.id.0,

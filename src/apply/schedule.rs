@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::budgets::Budgets;
+use super::queues::Entry;
 use super::turns::{Ended, Follows, Pause, RolloutId, Turn, Turns, Wave};
 use super::windows::Windows;
-use crate::ids::Addr;
 use crate::model::event::Outcome;
 use crate::plan::forecast::Durations;
-use crate::plan::step::{Lane, Step};
 use crate::plan::{Plan, StepId};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,17 +32,6 @@ enum Status {
     Bad,
 }
 
-/// A ready step: its rank, most urgent first, and its place in the plan.
-type Entry = (std::cmp::Reverse<usize>, usize);
-
-/// A site, or none that is known, and what is scarce there.
-type BudgetKey<'p> = (Option<&'p Addr>, Resource);
-
-enum Permit<'p> {
-    Taken,
-    QueueFor(BudgetKey<'p>),
-}
-
 pub struct Schedule<'p> {
     plan: &'p Plan,
     status: Vec<Status>,
@@ -53,13 +42,7 @@ pub struct Schedule<'p> {
     rank: Vec<usize>,
     /// Ready steps, most urgent first.
     ready: BTreeSet<Entry>,
-    /// Ready steps that wait for a place in a budget.
-    queued: BTreeMap<BudgetKey<'p>, BTreeSet<Entry>>,
-    site_of: BTreeMap<&'p Addr, &'p Addr>,
-    /// Nodes whose site no step names share the budget of `None`.
-    used: BTreeMap<(Option<&'p Addr>, Resource), u32>,
-    /// Nodes that hold a boot permit: from power-on to the ramdisk's first word.
-    booting: BTreeSet<&'p Addr>,
+    budgets: Budgets<'p>,
     turns: Turns<'p>,
     windows: Windows<'p>,
     now_ms: i64,
@@ -72,29 +55,15 @@ pub struct Schedule<'p> {
     stopping: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Resource {
-    Write,
-    Boot,
-}
-
-/// When a site's budget is not in the plan (its configuration has gone), these hold.
-const WRITES_DEFAULT: u32 = 8;
-const BOOTS_DEFAULT: u32 = 16;
-
 impl<'p> Schedule<'p> {
     pub fn new(plan: &'p Plan, durations: &Durations) -> Schedule<'p> {
         let count = plan.steps.len();
         let mut followers = vec![Vec::new(); count];
         let mut waits = vec![0; count];
-        let mut site_of = BTreeMap::new();
         for (at, step) in plan.steps.iter().enumerate() {
             for before in &step.after {
                 followers[before.0 as usize].push(at);
                 waits[at] += 1;
-            }
-            if let Some((node, target)) = step.step.nature().boot {
-                site_of.insert(node, &target.site);
             }
         }
         let mut rank = vec![1; count];
@@ -109,10 +78,7 @@ impl<'p> Schedule<'p> {
             followers,
             rank,
             ready: BTreeSet::new(),
-            queued: BTreeMap::new(),
-            site_of,
-            used: BTreeMap::new(),
-            booting: BTreeSet::new(),
+            budgets: Budgets::of(plan),
             turns: Turns::of(plan),
             windows: Windows::of(plan, durations),
             now_ms: 0,
@@ -147,7 +113,7 @@ impl<'p> Schedule<'p> {
     pub fn stop(&mut self) -> Vec<Action> {
         self.stopping = true;
         self.ready.clear();
-        self.queued.clear();
+        self.budgets.stop();
         self.held.clear();
         let mut out = Vec::new();
         for at in 0..self.status.len() {
@@ -169,7 +135,7 @@ impl<'p> Schedule<'p> {
         self.status[at] = if good { Status::Good } else { Status::Bad };
         self.open -= 1;
         self.running -= 1;
-        self.give_back(at, good);
+        self.budgets.finished(at, good);
         let mut out = Vec::new();
         if good {
             for next in self.followers[at].clone() {
@@ -245,6 +211,7 @@ impl<'p> Schedule<'p> {
     fn never(&mut self, at: usize, outcome: Outcome, out: &mut Vec<Action>) {
         self.status[at] = Status::Bad;
         self.open -= 1;
+        self.budgets.never(at);
         let entry = (std::cmp::Reverse(self.rank[at]), at);
         self.ready.remove(&entry);
         self.held.values_mut().for_each(|held| {
@@ -267,8 +234,12 @@ impl<'p> Schedule<'p> {
 
     fn start_what_fits(&mut self) -> Vec<Action> {
         let mut out = Vec::new();
-        while let Some(entry) = self.ready.pop_first() {
+        // Whoever has waited for a place comes before who has not.
+        while let Some(entry) = self.budgets.let_in().or_else(|| self.ready.pop_first()) {
             let at = entry.1;
+            if self.status[at] != Status::Ready {
+                continue;
+            }
             if let Some(why) = self.windows.ask(self.plan, at, self.now_ms) {
                 self.outside(at, &why, &mut out);
                 continue;
@@ -279,19 +250,15 @@ impl<'p> Schedule<'p> {
                 out.extend(reason.and_then(|reason| self.waits_for(at, reason)));
                 continue;
             }
-            match self.take(at) {
-                Permit::Taken => {
-                    self.windows.begins(self.plan, at);
-                    self.status[at] = Status::Running;
-                    self.running += 1;
-                    out.push(Action::Start(self.plan.steps[at].id));
-                }
-                Permit::QueueFor(budget) => {
-                    self.queued.entry(budget).or_default().insert(entry);
-                    let reason = self.scarce(budget);
-                    out.extend(self.waits_for(at, reason));
-                }
+            if let Err(reason) = self.budgets.take(at, entry) {
+                let reason = reason.to_owned();
+                out.extend(self.waits_for(at, reason));
+                continue;
             }
+            self.windows.begins(self.plan, at);
+            self.status[at] = Status::Running;
+            self.running += 1;
+            out.push(Action::Start(self.plan.steps[at].id));
         }
         self.loosen(&mut out);
         out
@@ -331,80 +298,5 @@ impl<'p> Schedule<'p> {
         let told = self.told.insert(at, reason.clone());
         let id = self.plan.steps.get(at)?.id;
         (told.as_ref() != Some(&reason)).then_some(Action::Wait(id, reason))
-    }
-
-    fn scarce(&self, (site, resource): BudgetKey<'p>) -> String {
-        let limit = self.limit(site, resource);
-        let place = match resource {
-            Resource::Write => "a write place",
-            Resource::Boot => "a boot place",
-        };
-        let site = site.map(|s| format!(" at {s}")).unwrap_or_default();
-        format!("{place}{site} ({limit} of {limit} taken)")
-    }
-
-    fn limit(&self, site: Option<&Addr>, resource: Resource) -> u32 {
-        let budget = site.and_then(|site| self.plan.budgets.get(site));
-        let limit = match resource {
-            Resource::Write => budget.map_or(WRITES_DEFAULT, |b| b.writes),
-            Resource::Boot => budget.map_or(BOOTS_DEFAULT, |b| b.boots),
-        };
-        limit.max(1)
-    }
-
-    /// Takes the budget a step needs, or says which one it has to queue for.
-    fn take(&mut self, at: usize) -> Permit<'p> {
-        let step = &self.plan.steps[at];
-        let Some(node) = &step.node else {
-            return Permit::Taken;
-        };
-        let resource = match step.step.nature().lane {
-            Lane::Free => return Permit::Taken,
-            Lane::Write => Resource::Write,
-            Lane::Boot if self.booting.contains(node) => return Permit::Taken,
-            Lane::Boot => Resource::Boot,
-        };
-        let site = self.site_of.get(node).copied();
-        let limit = self.limit(site, resource);
-        let used = self.used.entry((site, resource)).or_insert(0);
-        if *used >= limit {
-            return Permit::QueueFor((site, resource));
-        }
-        *used += 1;
-        if resource == Resource::Boot {
-            self.booting.insert(node);
-        }
-        Permit::Taken
-    }
-
-    fn give_back(&mut self, at: usize, good: bool) {
-        let step = &self.plan.steps[at];
-        let Some(node) = &step.node else { return };
-        let site = self.site_of.get(node).copied();
-        let resource = match step.step.nature().lane {
-            Lane::Free => return,
-            Lane::Write => Resource::Write,
-            Lane::Boot => {
-                // The permit goes from power-on to the wait that follows it.
-                let waits_next = good
-                    && matches!(step.step, Step::PowerOn { .. })
-                    && self.followers[at]
-                        .iter()
-                        .any(|f| matches!(self.plan.steps[*f].step, Step::AwaitRamdisk { .. }));
-                if waits_next || !self.booting.remove(node) {
-                    return;
-                }
-                Resource::Boot
-            }
-        };
-        if let Some(used) = self.used.get_mut(&(site, resource)) {
-            *used = used.saturating_sub(1);
-        }
-        // One place is free: the most urgent of those who queue for it is asked again, and nobody else.
-        let next = self
-            .queued
-            .get_mut(&(site, resource))
-            .and_then(BTreeSet::pop_first);
-        self.ready.extend(next);
     }
 }

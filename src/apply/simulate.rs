@@ -1,16 +1,18 @@
 //! Drives the machine under a simulated clock, without spawning: one seed is one history.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::drive::{Drive, Goes, Hands};
 use super::loans::Returns;
 use super::machine::{Input, Performed};
+use super::perform::Words;
 use super::summary::Summary;
 use super::turns::RolloutId;
 use super::{ApplyError, Report, Run, perform};
 use crate::drivers::Drivers;
 use crate::drivers::sim::{Executor, World};
+use crate::model::event::Event;
 use crate::plan::{PlannedStep, StepId};
 
 /// How a simulated future has ended.
@@ -25,16 +27,35 @@ struct Futures {
     drivers: Drivers,
     world: Arc<World>,
     executor: Executor<End>,
+    /// What steps have said since the last time.
+    said: Arc<Mutex<Vec<Event>>>,
+}
+
+impl Futures {
+    fn said(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Hands for Futures {
     fn start(&mut self, step: &PlannedStep, returns: Option<Returns>) {
         let (step, drivers) = (step.clone(), self.drivers.clone());
+        let said = self.said.clone();
         let id = step.id;
         // Its tasks are polled within one poll of the caller: with tokio's budget for one poll, they would wake themselves for
         // ever once it is spent.
         let task = tokio::task::unconstrained(async move {
-            let done = perform::perform(&step, returns.as_ref(), &drivers, &|_, _, _| {}).await;
+            let waits = |reason: String| {
+                let event = super::waits_for(&step, reason);
+                said.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(event);
+            };
+            let words = Words {
+                waits: &waits,
+                ..Words::NONE
+            };
+            let done = perform::perform(&step, returns.as_ref(), &drivers, &words).await;
             End::Step(step.id, done)
         });
         self.executor.add(self.world.during(id, task));
@@ -71,11 +92,16 @@ pub async fn simulate(
         drivers: run.drivers.clone(),
         world: world.clone(),
         executor: Executor::new(),
+        said: Arc::default(),
     };
     let (mut drive, mut goes) = Drive::begin(run, report, &mut futures).await?;
     let mut asked_ms = super::monotonic_ms();
     while goes == Goes::On {
         let mut inputs = inputs_of(futures.executor.run_woken());
+        futures
+            .said()
+            .into_iter()
+            .for_each(|event| drive.report(event));
         if super::monotonic_ms() - asked_ms >= REQUESTS_EVERY.as_millis() || drive.is_paused() {
             asked_ms = super::monotonic_ms();
             let now = run.drivers.clock.now_ms();

@@ -15,12 +15,12 @@ use super::guards::Stage;
 use super::out::Out;
 use super::report::{Reporter, Style};
 use super::{CommandResult, Exit, Failure, Global, guards, lock, plan as plan_command, verify};
+use crate::apply::forecast::forecast;
 use crate::apply::machine::BATCH_NOTES_MAX;
 use crate::apply::outlet::Outlet;
 use crate::apply::{self, ApplyError, Request, Run, Summary};
 use crate::ids::Addr;
 use crate::model::{Recorded, Resource};
-use crate::plan::forecast::forecast;
 use crate::plan::reads::stale_in_configuration;
 use crate::plan::render::{Steps, View, render};
 use crate::plan::{Intent, Plan, Step};
@@ -228,14 +228,15 @@ async fn settle(session: &Session, out: &Out) -> Result<(), Failure> {
 }
 
 async fn tell_end(session: &Session, plan: &Plan, out: &Out) -> Result<(), Failure> {
-    let expected = forecast(plan, &session.store.durations().await?);
     let now = session.drivers.clock.now_ms();
+    let expected = forecast(plan, &session.store.durations().await?, now);
     let at = |ms: u64| utc(now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
+    let left_out = expected.left_out();
+    let left_out = left_out.map_or(String::new(), |text| format!(" {text}."));
     out.note(&format!(
-        "Expected end: {}, at worst {}{}.",
+        "Expected end: {}, at worst {}.{left_out}",
         at(expected.p50_ms),
-        at(expected.p95_ms),
-        plan_command::not_counted(plan)
+        at(expected.p95_ms)
     ));
     Ok(())
 }

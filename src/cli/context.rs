@@ -15,10 +15,11 @@ use crate::config::{self, Loaded, StateBackend, VariableInput, VariableOrigin};
 use crate::drivers::agent::{StoreAgent, StoreBoot};
 use crate::drivers::image::facts::FileImages;
 use crate::drivers::ledger::StoreLedger;
+use crate::drivers::power::paced::Paced;
 use crate::drivers::sim::{self, Faults, World};
 use crate::drivers::{Clock, Drivers, disk, gate, power};
 use crate::ids::Addr;
-use crate::model::{Fleet, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource};
+use crate::model::{Fleet, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource, Site};
 use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection};
 use crate::secret::{Key32, Secret};
 use crate::store::{HighWater, Lease, Sealer, Store, Workspace};
@@ -204,7 +205,17 @@ impl Session {
         let backend = &configured.loaded.settings.state;
         let (store, state_dir) =
             open_store(&configured.root, backend, &configured.key, faults.is_some()).await?;
-        Session::with(configured, store, state_dir, faults, selection).await
+        let mut session = Session::with(configured, store, state_dir, faults, selection).await?;
+        session.pace();
+        Ok(session)
+    }
+
+    /// One exchange with a BMC at a time, and a rest between two; the simulated ones are paced already.
+    fn pace(&mut self) {
+        if self.world.is_none() {
+            let (power, clock) = (self.drivers.power.clone(), self.drivers.clock.clone());
+            self.drivers.power = Arc::new(Paced::over(power, clock));
+        }
     }
 
     /// With the right to apply: every write of the session is refused once another has it.
@@ -229,6 +240,8 @@ impl Session {
                 is_sure: lease.asker(),
             });
         }
+        // Outermost: the lease is looked at after the rest, directly before a command is sent.
+        session.pace();
         Ok((session, lease))
     }
 
@@ -350,7 +363,7 @@ impl Session {
             };
             // A guess would be a failed login, and some BMCs lock a user out after a few.
             match password {
-                Ok(password) => nodes.push((bmc_of(addr, node), password)),
+                Ok(password) => nodes.push((bmc_of(addr, node, self.site_of(node)), password)),
                 Err(error) => {
                     unknown.insert(addr.clone(), PowerSeen::Unknown(error.to_string()));
                 }
@@ -374,6 +387,11 @@ impl Session {
             power: seen.collect(),
             ..Observed::default()
         }
+    }
+
+    /// Of a node that has left the configuration with its site, nothing is known of how its BMC wants to be treated.
+    pub fn site_of(&self, node: &Node) -> Option<&Site> {
+        self.configured.fleet().sites.get(&node.site)
     }
 
     /// Recorded instances whose declared user data is ignored: what is sealed for them stays.
@@ -417,7 +435,7 @@ impl Session {
     }
 }
 
-pub fn bmc_of(addr: &Addr, node: &Node) -> Bmc {
+pub fn bmc_of(addr: &Addr, node: &Node, site: Option<&Site>) -> Bmc {
     match &node.power {
         PowerConfig::Ipmi {
             user,
@@ -430,6 +448,7 @@ pub fn bmc_of(addr: &Addr, node: &Node) -> Bmc {
             endpoint: node.power.endpoint(),
             user: user.clone(),
             cipher_suite: *cipher_suite,
+            interval_ms: site.map_or(0, |site| site.limits.bmc_interval_ms),
         },
     }
 }

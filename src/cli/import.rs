@@ -149,7 +149,7 @@ async fn generate(
     let nodes = pairs.iter().filter_map(|(_, addr)| {
         let node = fleet.nodes.get(*addr)?;
         Some((
-            context::bmc_of(addr, node),
+            context::bmc_of(addr, node, session.site_of(node)),
             node.power.password().text.clone(),
         ))
     });

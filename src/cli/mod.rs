@@ -5,6 +5,7 @@
 
 mod apply;
 mod argv;
+mod bars;
 mod completions;
 mod console;
 mod context;

@@ -8,7 +8,8 @@ use super::context::{self, PlanArgs, Session};
 use super::events::JsonFile;
 use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global, guards, keygen};
-use crate::plan::forecast::{Forecast, forecast, human_time};
+use crate::apply::forecast::forecast;
+use crate::plan::forecast::{Forecast, human_time};
 use crate::plan::render::{Alike, Steps, View, render};
 use crate::plan::{Intent, Plan, audit, planfile, report};
 use crate::signing::{PrivateKey, PublicKey};
@@ -63,7 +64,8 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         let key = args.sign.as_deref().map(keygen::private_key).transpose()?;
         save(&plan, path, key.as_ref())?;
     }
-    let forecast = forecast(&plan, &session.store.durations().await?);
+    let now_ms = session.drivers.clock.now_ms();
+    let forecast = forecast(&plan, &session.store.durations().await?, now_ms);
     for path in &args.report {
         report(&plan, &forecast, path)?;
     }
@@ -114,19 +116,12 @@ pub fn expected_time(plan: &Plan, forecast: &Forecast) -> String {
         0 => "from earlier runs".to_owned(),
         n => format!("{n} kinds of step were never measured here, and are guessed"),
     };
-    let apart = not_counted(plan);
+    let left_out = forecast.left_out();
+    let left_out = left_out.map_or(String::new(), |text| format!(" {text}."));
     format!(
-        "Time: about {}, at worst about {}{apart} ({basis}).\n",
+        "Time: about {}, at worst about {} ({basis}).{left_out}\n",
         times.0, times.1
     )
-}
-
-/// What a forecast knows nothing of.
-pub fn not_counted(plan: &Plan) -> &'static str {
-    match plan.rollouts.is_empty() && plan.windows.is_empty() {
-        true => "",
-        false => ", without the waves, pauses and windows it goes through",
-    }
 }
 
 pub fn alike(expand: bool) -> Alike {

@@ -61,7 +61,8 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
                 format!("{addr} is not a declared node; `bmctl state list node.` shows some"),
             )
         })?;
-        asked.push((bmc_of(addr, node), node.power.password().text.clone()));
+        let bmc = bmc_of(addr, node, session.site_of(node));
+        asked.push((bmc, node.power.password().text.clone()));
     }
     if args.verb != Verb::Status && !args.force {
         let busy = look::busy(&session.store).await?;

@@ -1,19 +1,18 @@
 //! Reporters: the events of a run as a terminal's lines, as plain lines, or as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anstyle::AnsiColor;
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressDrawTarget};
 
+use super::bars::Bars;
 use super::events::JsonFile;
 use super::out::Out;
-use crate::ids::{Addr, Kind};
+use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
 use crate::serve::Log;
-use crate::units::human_bytes;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
@@ -32,11 +31,7 @@ impl Style {
     }
 }
 
-/// More bars than this cost more than they tell.
-const BARS_MAX: usize = 30;
 const REDRAW_HZ: u8 = 10;
-/// Steps after which an instance has nothing more to do.
-const LAST_TITLES: [&str; 2] = ["finish", "release node"];
 
 #[derive(Clone)]
 pub struct Reporter {
@@ -48,14 +43,10 @@ struct Inner {
     out: Out,
     screen: MultiProgress,
     bars: Mutex<Bars>,
+    /// What was told of whom in lines: for the same thing nobody is told to wait again.
+    told: Mutex<BTreeSet<(Addr, String)>>,
     /// `--json-into`: every event goes there too.
     file: Mutex<Option<JsonFile>>,
-}
-
-#[derive(Default)]
-struct Bars {
-    summary: Option<ProgressBar>,
-    by_subject: BTreeMap<Addr, ProgressBar>,
 }
 
 impl Reporter {
@@ -71,6 +62,7 @@ impl Reporter {
                 out,
                 screen,
                 bars: Mutex::default(),
+                told: Mutex::default(),
                 file: Mutex::new(file),
             }),
         }
@@ -124,17 +116,16 @@ impl Reporter {
         if let Some(Err(failure)) = file.map(|mut file| file.finish()) {
             failure.tell(&self.inner.out);
         }
-        let mut bars = self
+        self.bars_of_run().close();
+    }
+
+    fn is_news(&self, subject: &Addr, reason: &str) -> bool {
+        let mut told = self
             .inner
-            .bars
+            .told
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        for bar in std::mem::take(&mut bars.by_subject)
-            .into_values()
-            .chain(bars.summary.take())
-        {
-            bar.finish_and_clear();
-        }
+        told.insert((subject.clone(), reason.to_owned()))
     }
 
     /// One line for what is worth one.
@@ -186,106 +177,51 @@ impl Reporter {
                     .unwrap_or_default();
                 Some(format!("{}: {who}{text}", out.paint_err(yellow, "Warning")))
             }
+            Event::Waiting {
+                subject,
+                title,
+                reason,
+                step: _,
+            } => self
+                .is_news(subject, reason)
+                .then(|| format!("{subject}: {title} waits for {reason}")),
             Event::Stream { .. }
             | Event::PlannedChange { .. }
             | Event::Planned { .. }
             | Event::RunStarted { .. }
             | Event::StepStarted { .. }
-            | Event::Waiting { .. }
             | Event::Progress { .. }
             | Event::RunFinished { .. } => None,
         }
     }
 
     fn bars(&self, event: &Event) {
-        let mut bars = self
-            .inner
-            .bars
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let screen = &self.inner.screen;
-        match event {
-            Event::RunStarted { steps, .. } => {
-                let bar = screen.add(ProgressBar::new(*steps as u64));
-                bar.set_style(style("{elapsed_precise} {bar:30} {pos}/{len} steps"));
-                bar.enable_steady_tick(Duration::from_secs(1));
-                bars.summary = Some(bar);
-            }
-            Event::StepStarted {
-                subject,
-                title,
-                step: _,
-            } => {
-                if !bars.by_subject.contains_key(subject) && bars.by_subject.len() < BARS_MAX {
-                    let bar = screen.insert(0, ProgressBar::new(0));
-                    bar.set_style(style("  {prefix}: {msg}"));
-                    bar.set_prefix(subject.to_string());
-                    bars.by_subject.insert(subject.clone(), bar);
-                }
-                if let Some(bar) = bars.by_subject.get(subject) {
-                    bar.reset_elapsed();
-                    bar.set_message(title.clone());
-                }
-            }
-            Event::Waiting {
-                subject, reason, ..
-            } => {
-                if let Some(bar) = bars.by_subject.get(subject) {
-                    bar.set_message(format!("waits for {reason}"));
-                }
-            }
-            Event::Progress {
-                subject,
-                phase,
-                done,
-                total,
-                step: _,
-            } => {
-                if let Some(bar) = bars.by_subject.get(subject) {
-                    let rate = bar.elapsed().as_secs().max(1);
-                    bar.set_message(format!(
-                        "{phase} {} of {} ({}/s)",
-                        human_bytes(*done),
-                        human_bytes(*total),
-                        human_bytes(done / rate)
-                    ));
-                }
-            }
-            Event::StepFinished {
-                outcome,
-                subject,
-                title,
-                ..
-            } => {
-                if let Some(summary) = &bars.summary {
-                    summary.inc(1);
-                }
-                if let (false, Some(text)) = (outcome.is_good(), self.text(event)) {
-                    // A terminal that has gone away shows nothing.
-                    let _ = screen.println(text);
-                }
-                // An instance keeps its line from step to step; everything else has had its one.
-                let goes_on = outcome.is_good()
-                    && subject.kind == Kind::Instance
-                    && !LAST_TITLES.contains(&title.as_str());
-                if !goes_on && let Some(bar) = bars.by_subject.remove(subject) {
-                    bar.finish_and_clear();
-                }
-            }
-            Event::Warning { .. } => {
-                if let Some(text) = self.text(event) {
-                    let _ = screen.println(text);
-                }
-            }
-            Event::Stream { .. }
-            | Event::PlannedChange { .. }
-            | Event::Planned { .. }
-            | Event::RunFinished { .. } => {}
+        if is_told_beside_bars(event)
+            && let Some(text) = self.text(event)
+        {
+            // A terminal that has gone away shows nothing.
+            let _ = self.inner.screen.println(text);
         }
+        self.bars_of_run().event(event, &self.inner.screen);
+    }
+
+    fn bars_of_run(&self) -> std::sync::MutexGuard<'_, Bars> {
+        let bars = self.inner.bars.lock();
+        bars.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn style(template: &str) -> ProgressStyle {
-    // The templates are constants of this file; a wrong one shows as the default style.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+fn is_told_beside_bars(event: &Event) -> bool {
+    match event {
+        Event::StepFinished { outcome, .. } => !outcome.is_good(),
+        Event::Warning { .. } => true,
+        Event::Stream { .. }
+        | Event::PlannedChange { .. }
+        | Event::Planned { .. }
+        | Event::RunStarted { .. }
+        | Event::StepStarted { .. }
+        | Event::Waiting { .. }
+        | Event::Progress { .. }
+        | Event::RunFinished { .. } => false,
+    }
 }

@@ -79,6 +79,11 @@ pub trait PowerLook: Send + Sync {
     async fn boot_device(&self, bmc: &Bmc, _password: &Secret) -> Done<BootSeen> {
         Ok(BootSeen::Unknown(format!("{} cannot be asked", bmc.node)))
     }
+
+    /// How long this BMC is still left alone before it may be spoken to; `None` when it is not, or when nobody keeps count.
+    fn rest_before(&self, _bmc: &Bmc) -> Option<Duration> {
+        None
+    }
 }
 
 /// Acting on a node's power. Each call sends its command once; the caller looks afterwards.

@@ -30,4 +30,4 @@ pub use node::{Arch, Firmware, Nic, Node, PowerConfig, RootDevice};
 pub use observed::{BootSeen, Observed, PowerSeen};
 pub use policy::{Finding, Quorum, Weight};
 pub use recorded::{Ground, InstancePhase, InstanceRecord, Recorded, Resource, Traces};
-pub use site::{BiosLoader, DhcpMode, Limits, Site};
+pub use site::{BiosLoader, DhcpMode, Limits, PerLabel, Site};

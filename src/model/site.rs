@@ -58,6 +58,34 @@ pub struct Limits {
     pub soft_off_timeout_s: u32,
     /// Seconds a write may go on without a byte moving.
     pub write_stall_s: u32,
+    /// Milliseconds from the end of one exchange with a BMC to the beginning of the next.
+    #[serde(default, skip_serializing_if = "is_none_at_all")]
+    pub bmc_interval_ms: u32,
+    /// What nodes share that have the same value of a label.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub per_label: Vec<PerLabel>,
+}
+
+/// How much may happen at once among nodes with the same value of a label, such as those of a power strip.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct PerLabel {
+    pub label: String,
+    /// Nodes that are being powered on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub power_ons: Option<u32>,
+    /// Nodes between power-on and the ramdisk's first word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boots: Option<u32>,
+    /// Disks that are being written or erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes: Option<u32>,
+    /// Nodes on which an instance has begun, and has not ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<u32>,
+}
+
+fn is_none_at_all(ms: &u32) -> bool {
+    *ms == 0
 }
 
 impl Default for Limits {
@@ -70,6 +98,8 @@ impl Default for Limits {
             power_timeout_s: 60,
             soft_off_timeout_s: 120,
             write_stall_s: 120,
+            bmc_interval_ms: 0,
+            per_label: Vec::new(),
         }
     }
 }

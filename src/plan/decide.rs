@@ -297,7 +297,8 @@ pub(super) fn has_data(record: &InstanceRecord) -> bool {
         || unfinished_adoption(&record.phase)
 }
 
-fn unfinished_adoption(phase: &InstancePhase) -> bool {
+/// Whether a system that stands on a node was being taken over, and is not yet.
+pub fn unfinished_adoption(phase: &InstancePhase) -> bool {
     matches!(phase, InstancePhase::NeedsAttention(why) if why == ADOPTING)
 }
 

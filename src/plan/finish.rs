@@ -7,7 +7,7 @@ use super::make::Maker;
 use super::reads::{self, Reads};
 use super::select::Everything;
 use super::{
-    Budget, Confined, Intent, MadeFrom, Plan, PlannedStep, Step, graph, planfile, rollout, windows,
+    Confined, Intent, MadeFrom, Plan, PlannedStep, Step, budget, graph, planfile, rollout, windows,
 };
 use crate::diag::Diagnostics;
 use crate::ids::Addr;
@@ -90,8 +90,8 @@ impl<'a> Maker<'a> {
             reads: self.reads(&steps),
             images: self.digests_of_images(),
             changes: std::mem::take(&mut self.changes),
+            budgets: budget::all(self.written, &steps),
             steps,
-            budgets: self.budgets(),
             warnings: self.diagnostics.iter().map(|d| d.message.clone()).collect(),
             findings: Vec::new(),
             rollouts,
@@ -167,18 +167,6 @@ impl<'a> Maker<'a> {
     fn digests_of_images(&self) -> BTreeMap<Addr, Sha256> {
         let facts = self.input.facts.iter();
         facts.map(|(a, f)| (a.clone(), f.sha256)).collect()
-    }
-
-    fn budgets(&self) -> BTreeMap<Addr, Budget> {
-        let sites = self.fleet.sites.iter();
-        let budgets = sites.map(|(addr, site)| {
-            let budget = Budget {
-                writes: site.limits.parallel_writes,
-                boots: site.limits.parallel_boots,
-            };
-            (addr.clone(), budget)
-        });
-        budgets.collect()
     }
 }
 

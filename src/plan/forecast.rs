@@ -1,12 +1,11 @@
-//! How long a plan will take: each step as long as its kind has taken before, within the budgets that apply keeps.
+//! How long steps take, and what that makes of a plan. The walk through the plan is the engine's (`apply/forecast.rs`): who begins
+//! when is its to say.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::step::Lane;
-use super::{Plan, PlannedStep, Step, StepId};
+use super::{Step, StepId};
 use crate::ids::Addr;
 
 /// How long steps of one kind have taken, in milliseconds.
@@ -91,167 +90,29 @@ pub struct Forecast {
     pub spans: BTreeMap<Addr, Span>,
     /// And when each has ended at the latest, by the 95th percentile.
     pub late_ms: BTreeMap<Addr, u64>,
-    /// The steps whose times add up to the median's end.
+    /// The steps whose times add up to the median's end, with the pauses between waves.
     pub critical: Vec<StepId>,
+    /// Resources that would not begin if the plan were carried out at that moment, and why: they are in no time that is told.
+    pub outside: BTreeMap<Addr, String>,
+}
+
+impl Forecast {
+    /// What is not in the times, for whoever reads them.
+    pub fn left_out(&self) -> Option<String> {
+        let (first, why) = self.outside.first_key_value()?;
+        Some(match self.outside.len() {
+            1 => format!("{first} would not begin at this moment: outside of {why}"),
+            n => {
+                format!("{n} would not begin at this moment, {first} among them: outside of {why}")
+            }
+        })
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Span {
     pub begin_ms: u64,
     pub end_ms: u64,
-}
-
-/// Goes through the plan as apply would.
-pub fn forecast(plan: &Plan, durations: &Durations) -> Forecast {
-    let median = walk(plan, |step| durations.of(step).p50_ms);
-    let slow = walk(plan, |step| durations.of(step).p95_ms);
-    let guessed: BTreeSet<&str> = plan
-        .steps
-        .iter()
-        .filter(|s| durations.of(&s.step).count == 0)
-        .map(|s| s.step.title())
-        .collect();
-    let mut spans: BTreeMap<Addr, Span> = BTreeMap::new();
-    for (step, times) in plan.steps.iter().zip(&median.times) {
-        let span = spans.entry(step.subject.clone()).or_insert(*times);
-        span.begin_ms = span.begin_ms.min(times.begin_ms);
-        span.end_ms = span.end_ms.max(times.end_ms);
-    }
-    let mut late_ms: BTreeMap<Addr, u64> = BTreeMap::new();
-    for (step, times) in plan.steps.iter().zip(&slow.times) {
-        let end = late_ms.entry(step.subject.clone()).or_insert(0);
-        *end = (*end).max(times.end_ms);
-    }
-    Forecast {
-        late_ms,
-        p50_ms: median.end_ms(),
-        p95_ms: slow.end_ms(),
-        guessed: guessed.into_iter().map(str::to_owned).collect(),
-        critical: critical(plan, &median),
-        spans,
-    }
-}
-
-struct Walk {
-    times: Vec<Span>,
-    /// The step whose end let each one start.
-    freed_by: Vec<Option<usize>>,
-}
-
-impl Walk {
-    fn end_ms(&self) -> u64 {
-        self.times.iter().map(|t| t.end_ms).max().unwrap_or(0)
-    }
-}
-
-/// What is scarce: a place for a write or a boot at a site.
-type Budget<'p> = (Option<&'p Addr>, bool);
-
-fn walk(plan: &Plan, time: impl Fn(&Step) -> u64) -> Walk {
-    let count = plan.steps.len();
-    let mut waits: Vec<usize> = plan.steps.iter().map(|s| s.after.len()).collect();
-    let mut followers: Vec<Vec<usize>> = vec![Vec::new(); count];
-    for (at, step) in plan.steps.iter().enumerate() {
-        for before in &step.after {
-            if let Some(list) = followers.get_mut(before.0 as usize) {
-                list.push(at);
-            }
-        }
-    }
-    let sites = sites(plan);
-    let mut used: BTreeMap<Budget<'_>, u32> = BTreeMap::new();
-    let mut queued: BTreeMap<Budget<'_>, BTreeSet<usize>> = BTreeMap::new();
-    let mut walk = Walk {
-        times: vec![
-            Span {
-                begin_ms: 0,
-                end_ms: 0
-            };
-            count
-        ],
-        freed_by: vec![None; count],
-    };
-    let mut ready: BTreeSet<usize> = (0..count).filter(|at| waits[*at] == 0).collect();
-    let mut running: BinaryHeap<Reverse<(u64, usize)>> = BinaryHeap::new();
-    let mut now = 0;
-    loop {
-        while let Some(at) = ready.pop_first() {
-            let step = &plan.steps[at];
-            if let Some(budget) = budget(step, &sites) {
-                let taken = used.entry(budget).or_insert(0);
-                if *taken >= limit(plan, budget) {
-                    queued.entry(budget).or_default().insert(at);
-                    continue;
-                }
-                *taken += 1;
-            }
-            let end_ms = now + time(&step.step);
-            walk.times[at] = Span {
-                begin_ms: now,
-                end_ms,
-            };
-            running.push(Reverse((end_ms, at)));
-        }
-        let Some(Reverse((end, at))) = running.pop() else {
-            return walk;
-        };
-        now = end;
-        if let Some(budget) = budget(&plan.steps[at], &sites) {
-            let taken = used.entry(budget).or_insert(0);
-            *taken = taken.saturating_sub(1);
-            if let Some(next) = queued.get_mut(&budget).and_then(BTreeSet::pop_first) {
-                walk.freed_by[next] = Some(at);
-                ready.insert(next);
-            }
-        }
-        for &next in &followers[at] {
-            waits[next] -= 1;
-            if waits[next] == 0 {
-                walk.freed_by[next] = Some(at);
-                ready.insert(next);
-            }
-        }
-    }
-}
-
-fn sites(plan: &Plan) -> BTreeMap<&Addr, &Addr> {
-    let boots = plan.steps.iter().filter_map(|s| s.step.nature().boot);
-    boots.map(|(node, target)| (node, &target.site)).collect()
-}
-
-/// A boot lasts from power-on to the ramdisk's word; here each of both takes a place, which is the same in sum.
-fn budget<'p>(step: &'p PlannedStep, sites: &BTreeMap<&'p Addr, &'p Addr>) -> Option<Budget<'p>> {
-    let node = step.node.as_ref()?;
-    let site = sites.get(node).copied();
-    match step.step.nature().lane {
-        Lane::Free => None,
-        Lane::Write => Some((site, true)),
-        Lane::Boot => Some((site, false)),
-    }
-}
-
-fn limit(plan: &Plan, (site, is_write): Budget<'_>) -> u32 {
-    let budget = site.and_then(|site| plan.budgets.get(site));
-    let limit = match is_write {
-        true => budget.map_or(super::Budget::DEFAULT.writes, |b| b.writes),
-        false => budget.map_or(super::Budget::DEFAULT.boots, |b| b.boots),
-    };
-    limit.max(1)
-}
-
-fn critical(plan: &Plan, walk: &Walk) -> Vec<StepId> {
-    let last = (0..plan.steps.len()).max_by_key(|at| (walk.times[*at].end_ms, Reverse(*at)));
-    let mut out = Vec::new();
-    let mut at = last;
-    while let Some(step) = at {
-        // What takes no time is on no path that anybody could shorten.
-        if walk.times[step].end_ms > walk.times[step].begin_ms {
-            out.push(plan.steps[step].id);
-        }
-        at = walk.freed_by[step];
-    }
-    out.reverse();
-    out
 }
 
 /// `47 s`, `12 min`, `3 h 05 min`.

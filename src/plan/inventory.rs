@@ -175,22 +175,31 @@ impl<'a> Maker<'a> {
     /// site's network. An instance's own record holds its flavor and image.
     pub(super) fn users_of(&self, gone: &Addr, resource: &Resource) -> Vec<StepId> {
         let recorded = &self.input.recorded.resources;
-        let uses = |node_addr: &Addr| {
-            let node = recorded.get(node_addr).and_then(Resource::as_node);
-            let site = node.and_then(|n| recorded.get(&n.site)?.as_site());
-            match resource {
-                Resource::Node(_) => node_addr == gone,
-                Resource::Nic(nic) => *node_addr == nic.node,
-                Resource::Site(_) => node.is_some_and(|n| n.site == *gone),
-                Resource::Network(_) => site.is_some_and(|s| s.network == *gone),
-                Resource::Flavor(_) | Resource::Image(_) | Resource::Instance(_) => false,
-            }
+        let site_of = |node: &Addr| {
+            recorded
+                .get(node)
+                .and_then(Resource::as_node)
+                .map(|n| &n.site)
         };
-        self.vacated
-            .iter()
-            .filter(|(node, _)| uses(node))
-            .map(|(_, last)| *last)
-            .collect()
+        let network_of = |site: &Addr| {
+            recorded
+                .get(site)
+                .and_then(Resource::as_site)
+                .map(|s| &s.network)
+        };
+        let every = |uses: &dyn Fn(&Addr) -> bool| {
+            let vacated = self.vacated.iter().filter(|(node, _)| uses(node));
+            vacated.map(|(_, last)| *last).collect()
+        };
+        let one = |node: &Addr| self.vacated.get(node).copied().into_iter().collect();
+        match resource {
+            // Of these there are thousands: nobody is asked but their own node.
+            Resource::Node(_) => one(gone),
+            Resource::Nic(nic) => one(&nic.node),
+            Resource::Site(_) => every(&|node| site_of(node) == Some(gone)),
+            Resource::Network(_) => every(&|node| site_of(node).and_then(network_of) == Some(gone)),
+            Resource::Flavor(_) | Resource::Image(_) | Resource::Instance(_) => Vec::new(),
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 
 pub mod allocate;
 pub mod audit;
+mod budget;
+mod chain;
 mod decide;
 pub mod diff;
 pub mod draw;
@@ -40,6 +42,7 @@ pub mod steps;
 pub mod surgery;
 pub mod takeover;
 pub mod view;
+mod waves;
 pub mod windows;
 mod write;
 
@@ -51,6 +54,8 @@ use crate::ids::Addr;
 use crate::model::Finding;
 use crate::units::Sha256;
 
+pub use budget::{Budget, Shared};
+pub use decide::unfinished_adoption;
 pub use fingerprint::fingerprint;
 pub use make::{Intent, PlanInput, make};
 pub use reads::Reads;
@@ -104,21 +109,6 @@ pub struct MadeFrom {
     pub lineage: String,
     pub serial: u64,
     pub configuration: Sha256,
-}
-
-/// How many of a kind of step may run at once at a site.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Budget {
-    pub writes: u32,
-    pub boots: u32,
-}
-
-impl Budget {
-    /// Of a site whose configuration has gone.
-    pub const DEFAULT: Budget = Budget {
-        writes: 8,
-        boots: 16,
-    };
 }
 
 #[derive(

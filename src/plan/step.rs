@@ -63,6 +63,13 @@ pub struct Bmc {
     pub user: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cipher_suite: Option<u8>,
+    /// Milliseconds from the end of one exchange to the beginning of the next.
+    #[serde(default, skip_serializing_if = "is_no_rest")]
+    pub interval_ms: u32,
+}
+
+fn is_no_rest(ms: &u32) -> bool {
+    *ms == 0
 }
 
 /// What is looked at before and after an act.

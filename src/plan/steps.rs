@@ -1,181 +1,20 @@
 //! The recipes: which steps a change is made of, in order (design §4).
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 
-use super::layout;
+use super::chain::Chain;
+pub use super::chain::{Builder, LOCAL_LIMIT_S, Place, READ_LIMIT_S};
 use super::step::{
-    Afterwards, Bmc, BootDevice, BootTarget, DiskTarget, InstanceBoot, Manner, PassGate,
-    Persistence, PlannedStep, Step, StepId,
+    Afterwards, Bmc, BootDevice, BootTarget, InstanceBoot, PassGate, Persistence, Step, StepId,
 };
 use super::write::{erasure, write_disk, written_table};
 use crate::ids::Addr;
-use crate::model::{
-    Fleet, ImageType, InstancePhase, InstanceRecord, Nic, Node, PowerConfig, PowerState, Resource,
-    Site,
-};
+use crate::model::{Fleet, ImageType, InstancePhase, InstanceRecord, Nic, PowerState, Resource};
 
-/// Steps being gathered; their order is where they stand until `graph::order` has seen them.
-#[derive(Default)]
-pub struct Builder {
-    pub steps: Vec<PlannedStep>,
-    /// What all others wait for, when there is such a step.
-    pub first: Option<StepId>,
-}
-
-/// Seconds for what only touches the store or a file.
-pub const LOCAL_LIMIT_S: u32 = 60;
-/// Seconds for reading an image's bytes once; a stalled disk is told apart by its own limit.
-pub const READ_LIMIT_S: u32 = 3600;
 /// Seconds for a whole write. The stall limit ends a hopeless one much earlier.
 const WRITE_LIMIT_S: u32 = 24 * 3600;
-/// Seconds a BMC may take over one exchange, retries included.
-const BMC_LIMIT_S: u32 = 60;
 /// Seconds the ramdisk may take to say goodbye.
 const REBOOT_LIMIT_S: u32 = 60;
-
-impl Builder {
-    /// With room for a first plan of a fleet: growing would copy a hundred thousand steps again and again.
-    pub fn sized(fleet: &Fleet) -> Builder {
-        const STEPS_OF_A_DEPLOYMENT: usize = 14;
-        let all = fleet.origins.len() + fleet.instances.len() * STEPS_OF_A_DEPLOYMENT;
-        Builder {
-            steps: Vec::with_capacity(all),
-            first: None,
-        }
-    }
-
-    pub fn push(
-        &mut self,
-        subject: &Addr,
-        node: Option<&Addr>,
-        step: Step,
-        after: &[StepId],
-        limit_s: u32,
-    ) -> StepId {
-        let id = StepId(u32::try_from(self.steps.len()).unwrap_or(u32::MAX));
-        let (expect, goal) = step.conditions();
-        self.steps.push(PlannedStep {
-            id,
-            subject: subject.clone(),
-            node: node.cloned(),
-            after: match (after, self.first) {
-                ([], Some(first)) => vec![first],
-                _ => after.to_vec(),
-            },
-            expect,
-            goal,
-            limit_s,
-            step,
-        });
-        id
-    }
-}
-
-/// A node with what surrounds it, from the configuration or, for a node that has left it, from state.
-#[derive(Clone, Copy)]
-pub struct Place<'a> {
-    pub addr: &'a Addr,
-    pub node: &'a Node,
-    pub site_addr: &'a Addr,
-    pub site: &'a Site,
-}
-
-impl Place<'_> {
-    fn bmc(&self) -> Bmc {
-        match &self.node.power {
-            PowerConfig::Ipmi {
-                user,
-                cipher_suite,
-                address: _,
-                port: _,
-                password: _,
-            } => Bmc {
-                node: self.addr.clone(),
-                endpoint: self.node.power.endpoint(),
-                user: user.clone(),
-                cipher_suite: *cipher_suite,
-            },
-        }
-    }
-
-    fn target(&self, record: &InstanceRecord) -> BootTarget {
-        let address = record
-            .desired
-            .addresses
-            .iter()
-            .zip(&record.addresses)
-            .find(|(request, _)| request.network == self.site.network)
-            .map(|(_, ip)| *ip);
-        BootTarget {
-            site: self.site_addr.clone(),
-            server: self.site.address,
-            http_port: self.site.http_port,
-            bios_loader: self.site.bios_loader,
-            firmware: self.node.firmware,
-            macs: record.macs.clone(),
-            address,
-        }
-    }
-
-    /// Where the instance is looked at from outside: its address in the site's network, else its first.
-    pub(super) fn asked_at(&self, record: &InstanceRecord) -> Option<Ipv4Addr> {
-        let at_site = self.target(record).address;
-        at_site.or_else(|| record.addresses.first().copied())
-    }
-
-    /// The disk to write to: the one that was written before, when there is one.
-    pub(super) fn disk(&self, record: &InstanceRecord) -> DiskTarget {
-        let (size_min, size_max) = layout::size_range(self.node.local_gb);
-        DiskTarget {
-            root_device: self.node.root_device.clone(),
-            size_min,
-            size_max,
-            serial: record.traces.disk.as_ref().map(|d| d.serial.clone()),
-        }
-    }
-}
-
-/// A chain of steps about one instance on one node.
-struct Chain<'a> {
-    builder: &'a mut Builder,
-    instance: &'a Addr,
-    node: &'a Addr,
-    last: Vec<StepId>,
-    ids: Vec<StepId>,
-}
-
-impl Chain<'_> {
-    fn then(&mut self, step: Step, limit_s: u32) -> StepId {
-        let id = self
-            .builder
-            .push(self.instance, Some(self.node), step, &self.last, limit_s);
-        self.last = vec![id];
-        self.ids.push(id);
-        id
-    }
-
-    fn hard_off(&mut self, bmc: &Bmc, place: Place<'_>) {
-        self.power_off(bmc, Manner::Hard, place.site.limits.power_timeout_s);
-    }
-
-    /// For systems whose data stays.
-    fn soft_off(&mut self, bmc: &Bmc, place: Place<'_>) {
-        let limits = &place.site.limits;
-        let grace_s = limits.soft_off_timeout_s;
-        let limit_s = limits.power_timeout_s.saturating_add(grace_s);
-        self.power_off(bmc, Manner::Soft { grace_s }, limit_s);
-    }
-
-    fn power_off(&mut self, bmc: &Bmc, how: Manner, limit_s: u32) {
-        let step = Step::PowerOff {
-            bmc: bmc.clone(),
-            how,
-            seen: None,
-        };
-        self.then(step, limit_s);
-    }
-}
 
 pub struct Context<'a> {
     pub fleet: &'a Fleet,
@@ -205,10 +44,7 @@ pub fn deploy(
         last: after,
         ids: Vec::new(),
     };
-    let mut claimed = record.clone();
-    claimed.phase = InstancePhase::Deploying;
-    claimed.disk = None;
-    claimed.phoned = None;
+    let claimed = in_deployment(record);
     let write = write_disk(ctx, instance, place, record);
     let mut record = record.clone();
     record.traces.add(written_table(&write));
@@ -217,14 +53,7 @@ pub fn deploy(
     chain
         .last
         .extend(ctx.image_checks.get(&record.desired.image));
-    chain.then(
-        Step::Claim {
-            instance: instance.clone(),
-            node: node.clone(),
-            record: Box::new(claimed),
-        },
-        LOCAL_LIMIT_S,
-    );
+    chain.claim(claimed);
     into_ramdisk(&mut chain, place, &target, &bmc);
     chain.then(
         Step::CheckDisk {
@@ -247,7 +76,7 @@ pub fn deploy(
         },
         LOCAL_LIMIT_S,
     );
-    chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
+    chain.then(boot_for_good(&bmc, place, record), place.bmc_limit_s());
     chain.then(
         Step::Reboot {
             instance: instance.clone(),
@@ -257,6 +86,16 @@ pub fn deploy(
     );
     finish(&mut chain, place, record, &bmc, limits.boot_timeout_s);
     chain.ids
+}
+
+/// What is true of it from its claim until its disk is written.
+fn in_deployment(record: &InstanceRecord) -> InstanceRecord {
+    InstanceRecord {
+        phase: InstancePhase::Deploying,
+        disk: None,
+        phoned: None,
+        ..record.clone()
+    }
 }
 
 /// From a disk that has been written and verified to a running system.
@@ -287,13 +126,12 @@ pub fn resume_written(
         },
         LOCAL_LIMIT_S,
     );
-    chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
-    chain.then(Step::PowerOn { bmc: bmc.clone() }, limits.power_timeout_s);
+    chain.then(boot_for_good(&bmc, place, record), place.bmc_limit_s());
+    chain.then(Step::PowerOn { bmc: bmc.clone() }, place.power_limit_s());
     finish(&mut chain, place, record, &bmc, limits.boot_timeout_s);
     chain.ids
 }
 
-/// A change that leaves the disk alone.
 /// The system that stands on the node becomes the instance: a claim, boot files and a record, and nothing that the machine
 /// would notice.
 pub fn adopt(
@@ -312,14 +150,7 @@ pub fn adopt(
     };
     let mut claimed = record.clone();
     claimed.phase = InstancePhase::NeedsAttention(super::decide::ADOPTING.to_owned());
-    chain.then(
-        Step::Claim {
-            instance: instance.clone(),
-            node: place.addr.clone(),
-            record: Box::new(claimed),
-        },
-        LOCAL_LIMIT_S,
-    );
+    chain.claim(claimed);
     let work = InPlace {
         boot_files: true,
         ..InPlace::default()
@@ -334,6 +165,7 @@ pub fn adopt(
     ids
 }
 
+/// A change that leaves the disk alone.
 pub fn in_place(
     builder: &mut Builder,
     instance: &Addr,
@@ -342,7 +174,6 @@ pub fn in_place(
     work: InPlace,
     after: Vec<StepId>,
 ) -> Vec<StepId> {
-    let limits = &place.site.limits;
     let bmc = place.bmc();
     let mut chain = Chain {
         builder,
@@ -364,7 +195,7 @@ pub fn in_place(
     }
     let sets_device = work.power && record.desired.power_state == PowerState::On;
     if work.boot_device && !sets_device {
-        chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
+        chain.then(boot_for_good(&bmc, place, record), place.bmc_limit_s());
     }
     if work.power {
         match record.desired.power_state {
@@ -372,8 +203,8 @@ pub fn in_place(
                 chain.soft_off(&bmc, place);
             }
             PowerState::On => {
-                chain.then(boot_for_good(&bmc, place, record), BMC_LIMIT_S);
-                chain.then(Step::PowerOn { bmc }, limits.power_timeout_s);
+                chain.then(boot_for_good(&bmc, place, record), place.bmc_limit_s());
+                chain.then(Step::PowerOn { bmc }, place.power_limit_s());
             }
         }
     }
@@ -486,9 +317,9 @@ fn into_ramdisk(chain: &mut Chain<'_>, place: Place<'_>, target: &BootTarget, bm
             persistence: Persistence::Once,
             firmware: place.node.firmware,
         },
-        BMC_LIMIT_S,
+        place.bmc_limit_s(),
     );
-    chain.then(Step::PowerOn { bmc: bmc.clone() }, limits.power_timeout_s);
+    chain.then(Step::PowerOn { bmc: bmc.clone() }, place.power_limit_s());
     chain.then(
         Step::AwaitRamdisk {
             instance: chain.instance.clone(),

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bmctl::apply::lifecycle;
 use bmctl::apply::machine::{Close, Command, Input, Machine, Performed};
 use bmctl::model::event::{Event, Outcome};
 use bmctl::model::{Observed, Recorded};
-use bmctl::plan::{Intent, Plan, StepId};
+use bmctl::plan::{Action, Intent, Plan, StepId};
 use bmctl::store::{Note, Request};
 
 use super::racks::thirty;
@@ -191,4 +192,69 @@ fn nothing_starts_before_it_is_durable_and_everything_ends_once() {
         }
     }
     assert!(aborted > 0 && blocked > 0, "the dice are too kind");
+}
+
+/// A bug in a step of a takeover must not make the next plan think of a deployment: it would write.
+#[test]
+fn a_takeover_that_a_bug_has_ended_is_still_a_takeover() {
+    let wanted = super::racks::fleet(&format!(
+        "{}import {{\n  to = instance.web\n  id = node.n[0]\n}}\ninstance \"web\" {{\n  flavor = flavor.small\n  image = image.disk\n}}\n",
+        super::racks::nodes(1)
+    ));
+    let facts = facts_of(&wanted.fleet);
+    let mut memory = crate::fleet::Memory::new();
+    let seen = Observed::default();
+    let first = plan(
+        &wanted.fleet,
+        &memory.recorded,
+        &seen,
+        &facts,
+        Intent::Apply,
+    )
+    .unwrap();
+    memory.seal(&wanted.fleet, &first);
+    let at = first
+        .steps
+        .iter()
+        .position(|s| s.step.title() == "boot files (instance)");
+    memory.apply(&first, |step| Some(step.id.0 as usize) == at);
+    let state = memory.recorded.resources.clone();
+    let mut machine = Machine::new("r-1", &first, state, &Default::default(), 1000);
+    let mut now = 0;
+    let mut changes = Vec::new();
+    let mut inputs = vec![Input::Begin];
+    while let Some(input) = inputs.pop() {
+        now += 1;
+        for command in machine.handle(input, now) {
+            match command {
+                Command::Commit(batch) => {
+                    changes.extend(batch.changes);
+                    inputs.push(Input::Committed);
+                }
+                Command::Start(step, _) => {
+                    let is_bug = Some(step.id.0 as usize) == at;
+                    let mut done = performed(is_bug);
+                    done.attention = is_bug.then(|| "a bug in bmctl ended this step".to_owned());
+                    inputs.insert(0, Input::Ended(vec![(step.id, done)]));
+                }
+                Command::GiveBack(start, _) => inputs.insert(0, Input::Returned(start, None)),
+                Command::Report(_) | Command::Wake(..) | Command::Close(_) => {}
+            }
+        }
+    }
+    assert_eq!(machine.summary().failed, 1);
+    lifecycle::fold(&mut memory.recorded.resources, &changes);
+    let next = plan(
+        &wanted.fleet,
+        &memory.recorded,
+        &seen,
+        &facts,
+        Intent::Apply,
+    )
+    .unwrap();
+    let change = next
+        .changes
+        .iter()
+        .find(|c| c.addr == crate::fleet::addr("instance.web"));
+    assert_eq!(change.map(|c| c.action), Some(Action::Adopt));
 }

@@ -2,6 +2,7 @@
 
 mod budgets;
 mod dies;
+mod forecasts;
 mod gates;
 mod machine;
 mod racks;

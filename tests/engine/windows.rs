@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bmctl::apply::replay;
 use bmctl::config::Loaded;
 use bmctl::ids::Addr;
 use bmctl::model::event::{Event, Outcome};
@@ -68,6 +69,42 @@ async fn nobody_begins_outside_and_everybody_does_within() {
     assert_eq!(open.summary().not_started, 0);
     assert!(open.summary().outside.is_empty());
     rig.check().await;
+}
+
+/// How each step of a run ended, as it was told live and as it is told again.
+async fn told_twice(rig: &Rig, applied: &Applied) -> [Vec<(u32, Outcome)>; 2] {
+    let runs = rig.store.runs().await.unwrap();
+    let row = runs.iter().max_by_key(|r| r.started_ms).unwrap();
+    let records = rig.store.records_of_run(&row.id).await.unwrap();
+    let again = replay::events(row, Some(&applied.plan), &records);
+    [&applied.events, &again].map(|events| {
+        let ends = events.iter().filter_map(|event| match event {
+            Event::StepFinished { step, outcome, .. } => Some((*step, outcome.clone())),
+            _ => None,
+        });
+        let mut ends: Vec<_> = ends.collect();
+        ends.sort_by_key(|(step, _)| *step);
+        ends
+    })
+}
+
+/// A run that is told again says what the window said, and what a rollout that stopped did.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_kept_an_instance_from_beginning_is_told_again() {
+    let rollout = "rollout \"all\" {\n  wave = 1\n  pause = 36000\n}\n";
+    for (opens, closes, more, weather) in [
+        (60, 120, "", "seed=1"),
+        (-30, 5, "", "seed=1"),
+        (-30, 120, rollout, "seed=1"),
+        (-30, 1200, rollout, "seed=1,write_fail=1"),
+    ] {
+        let mut rig = Rig::new(weather).await;
+        let applied = rig.apply(&within(&rig, opens, closes, more)).await;
+        let [live, again] = told_twice(&rig, &applied).await;
+        let kept = |o: &Outcome| matches!(o, Outcome::Outside { .. } | Outcome::Blocked { .. });
+        assert!(live.iter().any(|(_, o)| kept(o)), "{opens} {closes}");
+        assert_eq!(live, again, "{opens} {closes} {more} {weather}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,7 @@ fn address(port: u16, suite: Option<u8>) -> BmcAddress {
         },
         user: USER.to_owned(),
         cipher_suite: suite,
+        interval_ms: 0,
     }
 }
 

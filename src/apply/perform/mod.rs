@@ -11,6 +11,7 @@ use super::loans::Returns;
 use super::machine::Performed;
 use crate::drivers::{Done, DriverError, Drivers, Preparation, Progress, Trouble};
 use crate::ids::Addr;
+use crate::model::ImageFacts;
 use crate::model::event::Outcome;
 use crate::plan::PlannedStep;
 use crate::plan::step::{BootTarget, InstanceBoot, Manner, Step};
@@ -20,17 +21,44 @@ pub use power::look_at_power;
 
 type Ended = Result<(Outcome, Option<Fact>), DriverError>;
 
+/// Who is told how a step gets on.
+pub struct Words<'a> {
+    pub progress: &'a Progress<'a>,
+    /// What a step that has begun waits for.
+    pub waits: &'a (dyn Fn(String) + Send + Sync),
+}
+
+impl Words<'_> {
+    pub const NONE: Words<'static> = Words {
+        progress: &|_, _, _| {},
+        waits: &|_| {},
+    };
+}
+
 /// Performs the step within its limit; after a failure gives back what its deployment borrowed.
 pub async fn perform(
     step: &PlannedStep,
     returns: Option<&Returns>,
     drivers: &Drivers,
-    progress: &Progress<'_>,
+    words: &Words<'_>,
 ) -> Performed {
+    // A rest of less is over before anybody has read of it.
+    const TOLD: Duration = Duration::from_millis(500);
+    if let Some(bmc) = step.step.nature().bmc
+        && drivers
+            .power
+            .rest_before(bmc)
+            .is_some_and(|rest| rest >= TOLD)
+    {
+        (words.waits)(format!(
+            "its BMC, which is left alone for {} ms between two exchanges",
+            bmc.interval_ms
+        ));
+    }
     let limit = Duration::from_secs(u64::from(step.limit_s));
     let ended = tokio::select! {
         biased;
-        ended = act(step, drivers, progress) => ended,
+        ended = act(step, drivers, words.progress) => ended,
         () = drivers.clock.sleep(limit) => Err(DriverError::new(
             Trouble::TimedOut,
             format!("{}: no end after {} s; {}", step.step.title(), step.limit_s, next_move(&step.step)),
@@ -91,13 +119,9 @@ async fn act(step: &PlannedStep, drivers: &Drivers, progress: &Progress<'_>) -> 
     match &step.step {
         // Their whole effect is the change of state that is written with their end.
         Step::Record { .. } | Step::Forget { .. } | Step::Move { .. } => done("recorded"),
-        Step::Claim { instance, node, .. } => {
-            drivers.ledger.claim(node, instance).await?;
-            done("claimed")
-        }
+        Step::Claim { instance, node, .. } => claim(node, instance, drivers).await,
         Step::CheckImage { source, facts, .. } => {
-            drivers.images.check(source, facts, progress).await?;
-            done(format!("sha256 {}", facts.sha256.short()))
+            check_image(source, facts, drivers, progress).await
         }
         Step::BootDeploy {
             instance,
@@ -158,18 +182,37 @@ async fn act(step: &PlannedStep, drivers: &Drivers, progress: &Progress<'_>) -> 
             instance, hostname, ..
         } => gate::phone_home(instance, hostname.as_str(), drivers).await,
         Step::Gate(pass) => gate::pass(pass, drivers).await,
-        // Whatever channel is still open on this node has nothing more to say.
-        Step::Finish { node, .. } => {
-            drivers.agent.end(node).await?;
-            done("recorded")
-        }
-        Step::RemoveBoot { node, target } => {
-            drivers.boot.withdraw(target).await?;
-            drivers.agent.end(node).await?;
-            done("removed")
-        }
+        Step::Finish { node, .. } => finish(node, drivers).await,
+        Step::RemoveBoot { node, target } => remove_boot(node, target, drivers).await,
         Step::Release { .. } => done("released"),
     }
+}
+
+async fn claim(node: &Addr, instance: &Addr, drivers: &Drivers) -> Ended {
+    drivers.ledger.claim(node, instance).await?;
+    done("claimed")
+}
+
+async fn check_image(
+    source: &str,
+    facts: &ImageFacts,
+    drivers: &Drivers,
+    progress: &Progress<'_>,
+) -> Ended {
+    drivers.images.check(source, facts, progress).await?;
+    done(format!("sha256 {}", facts.sha256.short()))
+}
+
+/// Whatever channel is still open on this node has nothing more to say.
+async fn finish(node: &Addr, drivers: &Drivers) -> Ended {
+    drivers.agent.end(node).await?;
+    done("recorded")
+}
+
+async fn remove_boot(node: &Addr, target: &BootTarget, drivers: &Drivers) -> Ended {
+    drivers.boot.withdraw(target).await?;
+    drivers.agent.end(node).await?;
+    done("removed")
 }
 
 async fn hear(node: &Addr, drivers: &Drivers) -> Ended {

@@ -1,8 +1,12 @@
 //! `site`
 
 use super::Reader;
+use crate::config::syntax::ast::Label;
 use crate::ids::Kind;
-use crate::model::{BiosLoader, DhcpMode, Limits, Site};
+use crate::model::{BiosLoader, DhcpMode, Limits, PerLabel, Site};
+
+/// What a step asks of a BMC, and what it is given back by, are to fit their limits with it.
+const BMC_INTERVAL_MS_MAX: u32 = 5000;
 
 pub fn read(r: &mut Reader<'_>) -> Option<Site> {
     let network = r.required_reference("network", Kind::Network);
@@ -37,7 +41,15 @@ fn limits(r: &mut Reader<'_>) -> Limits {
         power_timeout_s,
         soft_off_timeout_s,
         write_stall_s,
+        bmc_interval_ms,
+        per_label: _,
     } = Limits::default();
+    let bmc_interval_ms = r.or("bmc_interval_ms", bmc_interval_ms);
+    if bmc_interval_ms > BMC_INTERVAL_MS_MAX {
+        let why = format!("expected 0 to {BMC_INTERVAL_MS_MAX} milliseconds");
+        r.wrong_value("bmc_interval_ms", why);
+    }
+    let per_label = r.labelled_blocks("per_label", 1, per_label);
     let mut at_least_one = |name: &'static str, default: u32| {
         let value = r.or(name, default);
         if value == 0 {
@@ -53,5 +65,25 @@ fn limits(r: &mut Reader<'_>) -> Limits {
         power_timeout_s: at_least_one("power_timeout_s", power_timeout_s),
         soft_off_timeout_s: at_least_one("soft_off_timeout_s", soft_off_timeout_s),
         write_stall_s: at_least_one("write_stall_s", write_stall_s),
+        bmc_interval_ms,
+        per_label,
     }
+}
+
+fn per_label(r: &mut Reader<'_>, labels: &[Label]) -> Option<PerLabel> {
+    let label = labels.first()?;
+    let mut some = |name: &'static str| {
+        let value: Option<u32> = r.optional(name);
+        if value == Some(0) {
+            r.wrong_value(name, "with 0, nobody could ever begin");
+        }
+        value
+    };
+    Some(PerLabel {
+        label: label.text.to_string(),
+        power_ons: some("power_ons"),
+        boots: some("boots"),
+        writes: some("writes"),
+        work: some("work"),
+    })
 }

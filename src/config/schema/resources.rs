@@ -245,8 +245,32 @@ static LIMITS: BlockSchema = BlockSchema {
             "Seconds without progress that end a write.",
         )
         .default("120"),
+        attr(
+            "bmc_interval_ms",
+            Number(0, 5000),
+            "Milliseconds between two exchanges with one BMC.",
+        )
+        .default("0"),
     ],
+    blocks: &[nested(Times::Any, &PER_LABEL)],
     ..BlockSchema::new("limits", "How much may happen at once, and for how long.")
+};
+
+static PER_LABEL: BlockSchema = BlockSchema {
+    labels: &[LabelSchema {
+        name: "label",
+        words: &[],
+    }],
+    attributes: &[
+        attr("power_ons", AT_LEAST_ONE, "Nodes being powered on at once."),
+        attr("boots", AT_LEAST_ONE, "Nodes booting at once."),
+        attr("writes", AT_LEAST_ONE, "Disks written or erased at once."),
+        attr("work", AT_LEAST_ONE, "Nodes being worked on at once."),
+    ],
+    ..BlockSchema::new(
+        "per_label",
+        "How much may happen at once among nodes with the same value of a label.",
+    )
 };
 
 static FLAVOR: BlockSchema = BlockSchema {

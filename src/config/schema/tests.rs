@@ -26,7 +26,9 @@ network "x" {
 site "x" {
   network = network.x
   address = "10.0.0.3"
-  limits {}
+  limits {
+    per_label "x" {}
+  }
 }
 flavor "x" {
   cpus      = 1

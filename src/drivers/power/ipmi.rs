@@ -94,7 +94,10 @@ impl Ipmi {
                     self.routes().suites.insert(peer, suite);
                     return Ok(answers);
                 }
-                Ended::Failed(failure @ Failure::NoSuchSuite(_)) => last = failure,
+                Ended::Failed(failure @ Failure::NoSuchSuite(_)) => {
+                    last = failure;
+                    rest(bmc).await;
+                }
                 Ended::Failed(failure) => return Err(explain(bmc, &failure)),
             }
         }
@@ -231,6 +234,11 @@ fn explain(bmc: &Bmc, failure: &Failure) -> DriverError {
     }
 }
 
+/// Between two sessions of one exchange; those between exchanges are kept by whoever paces them.
+async fn rest(bmc: &Bmc) {
+    tokio::time::sleep(Duration::from_millis(u64::from(bmc.interval_ms))).await;
+}
+
 #[async_trait]
 impl PowerLook for Ipmi {
     async fn status(&self, bmc: &Bmc, password: &Secret) -> Done<PowerSeen> {
@@ -312,6 +320,7 @@ impl PowerAct for Ipmi {
         {
             return cleared.map(drop);
         }
+        rest(bmc).await;
         self.talk(bmc, password, vec![command::set_boot_flags(flags)])
             .await
             .map(drop)

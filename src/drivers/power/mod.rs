@@ -2,3 +2,4 @@
 
 pub mod fenced;
 pub mod ipmi;
+pub mod paced;

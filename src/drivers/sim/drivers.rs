@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::faults::{Call, Mischief};
 use super::metal::{Act, Power, RELAY_MS, Written};
 use super::{World, machine_id};
+use crate::drivers::power::paced::Paced;
 use crate::drivers::{
     Agent, Asked, Boot, Clock, Disk, DiskJob, Done, DriverError, Drivers, FoundDisk, Gates, Images,
     IscsiTarget, Ledger, PowerAct, PowerLook, Preparation, Progress, Report, Stop, Trouble,
@@ -40,7 +41,7 @@ struct Sim(Arc<World>);
 pub fn drivers(world: &Arc<World>) -> Drivers {
     let sim = Arc::new(Sim(world.clone()));
     Drivers {
-        power: sim.clone(),
+        power: Arc::new(Paced::over(sim.clone(), sim.clone())),
         agent: sim.clone(),
         boot: sim.clone(),
         disk: sim.clone(),

@@ -68,8 +68,10 @@ fn duration(forecast: &Forecast) -> String {
         [] => String::new(),
         _ => "; some steps have never been measured here".to_owned(),
     };
+    let left_out = forecast.left_out();
+    let left_out = left_out.map_or(String::new(), |text| format!("; {text}"));
     format!(
-        "about {}, at worst about {}{guessed}",
+        "about {}, at worst about {}{guessed}{left_out}",
         human_time(forecast.p50_ms),
         human_time(forecast.p95_ms)
     )

@@ -37,6 +37,7 @@ pub fn property(around: &[&str], name: &str) -> Property {
         (["network"], "dhcp") => block(0),
         (["rollout"], "gate") => block(1),
         (["site"], "limits") => block(0),
+        (["site", "limits"], "per_label") => block(1),
         (["node"], "power") => block(1),
         (["node"], "root_device" | "serial_console") => block(0),
         (["instance"], "address" | "drift") => block(0),
