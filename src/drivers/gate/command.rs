@@ -11,10 +11,8 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use super::not_so;
-use crate::drivers::{Asked, Done, Trouble};
+use crate::drivers::{Asked, Done, Trouble, child};
 
-/// What a program may read of the environment; all else of it, tokens and passwords of CI among it, is not its business.
-const KEPT: [&str; 3] = ["PATH", "HOME", "LANG"];
 /// Of what a program says, the end is kept: that is where it says what is wrong.
 const SAID_BYTES_MAX: usize = 4096;
 /// How long words that were written before its end may take to arrive. Whoever it has left behind in the background may keep the
@@ -25,15 +23,11 @@ pub async fn look(root: &Path, argv: &[String], asked: &Asked<'_>) -> Done<Strin
     let Some((program, rest)) = argv.split_first() else {
         return Err(not_so(Trouble::Conflict, "a command without a program"));
     };
-    let mut command = Command::new(found_at(root, program));
+    // Tokens and passwords of CI are in our environment, and none of its business.
+    let mut command = Command::from(child::program(found_at(root, program)));
     command
         .args(rest)
         .current_dir(root)
-        .env_clear()
-        .envs(
-            KEPT.iter()
-                .filter_map(|name| Some((*name, std::env::var_os(name)?))),
-        )
         .env("BMCTL_INSTANCE", asked.instance.to_string())
         .env("BMCTL_NODE", asked.node.to_string())
         .env("BMCTL_HOSTNAME", asked.hostname)
