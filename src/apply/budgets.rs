@@ -7,22 +7,29 @@ use crate::ids::Addr;
 use crate::plan::step::{Lane, Step};
 use crate::plan::{Budget, Plan, Shared};
 
+/// A node's place among those of the plan: its address is looked up once, not at every step.
+type NodeId = usize;
+
 pub struct Budgets<'p> {
     plan: &'p Plan,
     queues: Queues,
     /// What each place is called by those who wait for it.
     names: Vec<String>,
-    site_of: BTreeMap<&'p Addr, &'p Addr>,
-    /// Nodes whose site no step names share those of `None`.
-    of_site: BTreeMap<Option<&'p Addr>, OfSite>,
-    of_node: BTreeMap<&'p Addr, Vec<OfShared>>,
+    /// For each step the node it is done to.
+    node_of: Vec<Option<NodeId>>,
+    of_node: Vec<OfNode>,
     /// What a running step gives back when it ends.
     held: BTreeMap<usize, Vec<PlaceId>>,
     /// What a node gives back when its ramdisk has spoken: it was taken at its power-on.
-    booting: BTreeMap<&'p Addr, Vec<PlaceId>>,
+    booting: BTreeMap<NodeId, Vec<PlaceId>>,
     /// Power-ons that are followed by a wait for the ramdisk.
     goes_on_booting: BTreeSet<usize>,
     work: Work,
+}
+
+struct OfNode {
+    site: OfSite,
+    shared: Vec<OfShared>,
 }
 
 #[derive(Clone, Copy)]
@@ -78,28 +85,58 @@ impl<'p> Budgets<'p> {
             plan,
             queues: Queues::default(),
             names: Vec::new(),
-            site_of: BTreeMap::new(),
-            of_site: BTreeMap::new(),
-            of_node: BTreeMap::new(),
+            node_of: Vec::with_capacity(plan.steps.len()),
+            of_node: Vec::new(),
             held: BTreeMap::new(),
             booting: BTreeMap::new(),
             goes_on_booting: BTreeSet::new(),
             work: Work::default(),
         };
-        for step in &plan.steps {
-            if let Some((node, target)) = step.step.nature().boot {
-                budgets.site_of.insert(node, &target.site);
+        let nodes = budgets.number_nodes();
+        // Nodes whose site no step names share those of `None`.
+        let mut site_of: Vec<Option<&Addr>> = vec![None; nodes.len()];
+        for (at, step) in plan.steps.iter().enumerate() {
+            if let (Some(node), Some((_, target))) = (budgets.node_of[at], step.step.nature().boot)
+            {
+                site_of[node] = Some(&target.site);
             }
             if let Step::AwaitRamdisk { .. } = &step.step {
                 let before = step.after.iter().map(|b| b.0 as usize);
                 budgets.goes_on_booting.extend(before);
             }
         }
-        for shared in plan.budgets.values().flat_map(|b| &b.shared) {
-            budgets.share(shared);
+        let mut of_site: BTreeMap<Option<&Addr>, OfSite> = BTreeMap::new();
+        for site in site_of {
+            let of = *of_site.entry(site).or_insert_with(|| budgets.site(site));
+            budgets.of_node.push(OfNode {
+                site: of,
+                shared: Vec::new(),
+            });
         }
-        budgets.work = Work::of(plan, &budgets.of_node);
+        for shared in plan.budgets.values().flat_map(|b| &b.shared) {
+            budgets.share(shared, &nodes);
+        }
+        budgets.work = Work::of(plan, &budgets.node_of, &budgets.of_node);
         budgets
+    }
+
+    /// What is done to one node stands together in a plan: most steps have the node of the step before.
+    fn number_nodes(&mut self) -> BTreeMap<&'p Addr, NodeId> {
+        let mut nodes: BTreeMap<&Addr, NodeId> = BTreeMap::new();
+        let mut last: Option<(&Addr, NodeId)> = None;
+        for step in &self.plan.steps {
+            let id = step.node.as_ref().map(|node| match last {
+                Some((same, id)) if same == node => id,
+                _ => {
+                    let next = nodes.len();
+                    let id = *nodes.entry(node).or_insert(next);
+                    last = Some((node, id));
+                    id
+                }
+            });
+            self.node_of.push(id);
+        }
+        nodes
     }
 
     fn place(&mut self, limit: u32, what: &str, whose: &str) -> PlaceId {
@@ -109,7 +146,7 @@ impl<'p> Budgets<'p> {
         self.queues.add(limit)
     }
 
-    fn share(&mut self, shared: &'p Shared) {
+    fn share(&mut self, shared: &'p Shared, ids: &BTreeMap<&Addr, NodeId>) {
         let Shared {
             name,
             nodes,
@@ -126,51 +163,41 @@ impl<'p> Budgets<'p> {
             writes: place(writes, "a write place"),
             work: place(work, "a work place"),
         };
-        for node in nodes {
-            self.of_node.entry(node).or_default().push(of);
+        for id in nodes.iter().filter_map(|node| ids.get(node)) {
+            self.of_node[*id].shared.push(of);
         }
     }
 
-    fn of_site(&mut self, site: Option<&'p Addr>) -> OfSite {
-        if let Some(of) = self.of_site.get(&site) {
-            return *of;
-        }
+    fn site(&mut self, site: Option<&Addr>) -> OfSite {
         let budget = site.and_then(|site| self.plan.budgets.get(site));
         let (writes, boots) = match budget {
             Some(budget) => (budget.writes, budget.boots),
             None => (Budget::DEFAULT.writes, Budget::DEFAULT.boots),
         };
         let whose = site.map(|s| format!(" at {s}")).unwrap_or_default();
-        let of = OfSite {
+        OfSite {
             writes: self.place(writes, "a write place", &whose),
             boots: self.place(boots, "a boot place", &whose),
-        };
-        self.of_site.insert(site, of);
-        of
+        }
     }
 
     fn needs(&mut self, at: usize) -> Needs {
         let step = &self.plan.steps[at];
         let mut needs = Needs::default();
-        let Some(node) = &step.node else {
+        let Some(node) = self.node_of[at] else {
             return needs;
         };
         needs.work = self.work.needs(at);
-        let lane = step.step.nature().lane;
-        if lane == Lane::Free {
-            return needs;
-        }
-        let of_site = self.of_site(self.site_of.get(node).copied());
-        let shared = self.of_node.get(node).map_or(&[][..], Vec::as_slice);
-        match lane {
-            Lane::Free => {}
+        let OfNode { site, shared } = &self.of_node[node];
+        match step.step.nature().lane {
+            Lane::Free => return needs,
             Lane::Write => {
-                needs.step.push(of_site.writes);
+                needs.step.push(site.writes);
                 needs.step.extend(shared.iter().filter_map(|s| s.writes));
             }
-            Lane::Boot if self.booting.contains_key(node) => {}
+            Lane::Boot if self.booting.contains_key(&node) => {}
             Lane::Boot => {
-                needs.boot.push(of_site.boots);
+                needs.boot.push(site.boots);
                 needs.boot.extend(shared.iter().filter_map(|s| s.boots));
             }
         }
@@ -192,7 +219,7 @@ impl<'p> Budgets<'p> {
             self.held.insert(at, needs.step);
         }
         if !needs.boot.is_empty()
-            && let Some(node) = &self.plan.steps[at].node
+            && let Some(node) = self.node_of[at]
         {
             self.booting.insert(node, needs.boot);
         }
@@ -207,9 +234,9 @@ impl<'p> Budgets<'p> {
         let keeps_booting = good && self.goes_on_booting.contains(&at);
         if step.step.nature().lane == Lane::Boot
             && !keeps_booting
-            && let Some(node) = &step.node
+            && let Some(node) = self.node_of[at]
         {
-            back.extend(self.booting.remove(node).unwrap_or_default());
+            back.extend(self.booting.remove(&node).unwrap_or_default());
         }
         back.extend(self.work.ended(at));
         back.into_iter().for_each(|p| self.queues.give_back(p));
@@ -232,15 +259,16 @@ impl<'p> Budgets<'p> {
 }
 
 impl Work {
-    fn of(plan: &Plan, of_node: &BTreeMap<&Addr, Vec<OfShared>>) -> Work {
+    fn of(plan: &Plan, node_of: &[Option<NodeId>], of_node: &[OfNode]) -> Work {
         let mut work = Work::default();
-        let has_budget = of_node.values().flatten().any(|s| s.work.is_some());
-        if !has_budget {
+        let is_scarce = |node: &OfNode| node.shared.iter().any(|s| s.work.is_some());
+        if !of_node.iter().any(is_scarce) {
             return work;
         }
-        let mut chain_at: BTreeMap<(&Addr, &Addr), usize> = BTreeMap::new();
-        for step in &plan.steps {
-            let shared = step.node.as_ref().and_then(|n| Some((n, of_node.get(n)?)));
+        let mut chain_at: BTreeMap<(NodeId, &Addr), usize> = BTreeMap::new();
+        for (step, node) in plan.steps.iter().zip(node_of) {
+            let shared = node.map(|node| (node, &of_node[node].shared));
+            let shared = shared.filter(|(_, shared)| !shared.is_empty());
             let chain = shared.map(|(node, shared)| {
                 *chain_at.entry((node, &step.subject)).or_insert_with(|| {
                     work.chains.push(Chain {

@@ -14,24 +14,36 @@ use crate::plan::{Plan, Step, StepId};
 
 /// What is to be expected of a run that begins at this moment, in milliseconds since 1970.
 pub fn forecast(plan: &Plan, durations: &Durations, now_ms: i64) -> Forecast {
-    let median = Walk::through(plan, durations, now_ms, |step| durations.of(step).p50_ms);
-    let slow = Walk::through(plan, durations, now_ms, |step| durations.of(step).p95_ms);
+    let walk = |pace| Walk::through(plan, durations, now_ms, pace);
+    of_walks(plan, durations, walk(Pace::Median), walk(Pace::Slow))
+}
+
+/// How long each step is taken to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    Median,
+    /// The 95th percentile, of each.
+    Slow,
+}
+
+/// The same of walks that were made by themselves: at the same time, where there is more than one processor.
+pub fn of_walks(plan: &Plan, durations: &Durations, median: Walk, slow: Walk) -> Forecast {
     let guessed: BTreeSet<&str> = plan
         .steps
         .iter()
         .filter(|s| durations.of(&s.step).count == 0)
         .map(|s| s.step.title())
         .collect();
-    let mut spans: BTreeMap<Addr, Span> = BTreeMap::new();
-    let mut late_ms: BTreeMap<Addr, u64> = BTreeMap::new();
+    let mut spans: BTreeMap<&Addr, Span> = BTreeMap::new();
+    let mut late_ms: BTreeMap<&Addr, u64> = BTreeMap::new();
     for ((step, times), late) in plan.steps.iter().zip(&median.times).zip(&slow.times) {
         if let Some(times) = times {
-            let span = spans.entry(step.subject.clone()).or_insert(*times);
+            let span = spans.entry(&step.subject).or_insert(*times);
             span.begin_ms = span.begin_ms.min(times.begin_ms);
             span.end_ms = span.end_ms.max(times.end_ms);
         }
         if let Some(late) = late {
-            let end = late_ms.entry(step.subject.clone()).or_insert(0);
+            let end = late_ms.entry(&step.subject).or_insert(0);
             *end = (*end).max(late.end_ms);
         }
     }
@@ -42,10 +54,16 @@ pub fn forecast(plan: &Plan, durations: &Durations, now_ms: i64) -> Forecast {
         p95_ms: slow.end_ms(),
         guessed: guessed.into_iter().map(str::to_owned).collect(),
         critical: median.critical(plan),
-        spans,
-        late_ms,
+        spans: owned(spans),
+        late_ms: owned(late_ms),
         outside,
     }
+}
+
+fn owned<T>(of: BTreeMap<&Addr, T>) -> BTreeMap<Addr, T> {
+    of.into_iter()
+        .map(|(addr, is)| (addr.clone(), is))
+        .collect()
 }
 
 /// What is to happen next; of what happens at one moment, steps come in the plan's order.
@@ -56,7 +74,8 @@ enum Next {
     Woken(RolloutId, Option<StepId>),
 }
 
-struct Walk {
+/// A run as it is expected to go.
+pub struct Walk {
     /// When each step begins and ends; `None` of one that does not begin.
     times: Vec<Option<Span>>,
     /// The step whose end let each one start.
@@ -66,13 +85,12 @@ struct Walk {
 }
 
 impl Walk {
-    fn through(
-        plan: &Plan,
-        durations: &Durations,
-        begun_ms: i64,
-        time: impl Fn(&Step) -> u64,
-    ) -> Walk {
-        let mut schedule = Schedule::new(plan, durations);
+    pub fn through(plan: &Plan, durations: &Durations, begun_ms: i64, pace: Pace) -> Walk {
+        let time = |step: &Step| match pace {
+            Pace::Median => durations.of(step).p50_ms,
+            Pace::Slow => durations.of(step).p95_ms,
+        };
+        let mut schedule = Schedule::silent(plan, durations);
         let mut walk = Walk {
             times: vec![None; plan.steps.len()],
             freed_by: vec![None; plan.steps.len()],

@@ -53,6 +53,8 @@ pub struct Schedule<'p> {
     open: usize,
     running: usize,
     stopping: bool,
+    /// Nobody reads what steps wait for.
+    silent: bool,
 }
 
 impl<'p> Schedule<'p> {
@@ -87,6 +89,15 @@ impl<'p> Schedule<'p> {
             open: count,
             running: 0,
             stopping: false,
+            silent: false,
+        }
+    }
+
+    /// For whoever wants to know when steps start, and not what they wait for.
+    pub fn silent(plan: &'p Plan, durations: &Durations) -> Schedule<'p> {
+        Schedule {
+            silent: true,
+            ..Schedule::new(plan, durations)
         }
     }
 
@@ -138,7 +149,8 @@ impl<'p> Schedule<'p> {
         self.budgets.finished(at, good);
         let mut out = Vec::new();
         if good {
-            for next in self.followers[at].clone() {
+            // Nobody asks for them again: what has ended well blocks nothing.
+            for next in std::mem::take(&mut self.followers[at]) {
                 self.waits[next] -= 1;
                 if self.waits[next] == 0 && self.status[next] == Status::Waiting {
                     self.make_ready(next);
@@ -246,13 +258,17 @@ impl<'p> Schedule<'p> {
             }
             if let Turn::Later(rollout, wave) = self.turns.ask(at) {
                 self.held.entry((rollout, wave)).or_default().insert(entry);
-                let reason = self.turns.reason(at);
-                out.extend(reason.and_then(|reason| self.waits_for(at, reason)));
+                if !self.silent {
+                    let reason = self.turns.reason(at);
+                    out.extend(reason.and_then(|reason| self.waits_for(at, reason)));
+                }
                 continue;
             }
             if let Err(reason) = self.budgets.take(at, entry) {
-                let reason = reason.to_owned();
-                out.extend(self.waits_for(at, reason));
+                if !self.silent {
+                    let reason = reason.to_owned();
+                    out.extend(self.waits_for(at, reason));
+                }
                 continue;
             }
             self.windows.begins(self.plan, at);

@@ -15,7 +15,6 @@ use super::guards::Stage;
 use super::out::Out;
 use super::report::{Reporter, Style};
 use super::{CommandResult, Exit, Failure, Global, guards, lock, plan as plan_command, verify};
-use crate::apply::forecast::forecast;
 use crate::apply::machine::BATCH_NOTES_MAX;
 use crate::apply::outlet::Outlet;
 use crate::apply::{self, ApplyError, Request, Run, Summary};
@@ -229,7 +228,7 @@ async fn settle(session: &Session, out: &Out) -> Result<(), Failure> {
 
 async fn tell_end(session: &Session, plan: &Plan, out: &Out) -> Result<(), Failure> {
     let now = session.drivers.clock.now_ms();
-    let expected = forecast(plan, &session.store.durations().await?, now);
+    let expected = plan_command::forecast(plan, &session.store.durations().await?, now);
     let at = |ms: u64| utc(now.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
     let left_out = expected.left_out();
     let left_out = left_out.map_or(String::new(), |text| format!(" {text}."));

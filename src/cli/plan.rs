@@ -8,8 +8,8 @@ use super::context::{self, PlanArgs, Session};
 use super::events::JsonFile;
 use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global, guards, keygen};
-use crate::apply::forecast::forecast;
-use crate::plan::forecast::{Forecast, human_time};
+use crate::apply::forecast::{Pace, Walk, of_walks};
+use crate::plan::forecast::{Durations, Forecast, human_time};
 use crate::plan::render::{Alike, Steps, View, render};
 use crate::plan::{Intent, Plan, audit, planfile, report};
 use crate::signing::{PrivateKey, PublicKey};
@@ -65,9 +65,14 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         save(&plan, path, key.as_ref())?;
     }
     let now_ms = session.drivers.clock.now_ms();
-    let forecast = forecast(&plan, &session.store.durations().await?, now_ms);
-    for path in &args.report {
-        report(&plan, &forecast, path)?;
+    let expected = match args.json && args.report.is_empty() {
+        true => None,
+        false => Some(forecast(&plan, &session.store.durations().await?, now_ms)),
+    };
+    if let Some(expected) = &expected {
+        for path in &args.report {
+            report(&plan, expected, path)?;
+        }
     }
     if let Some(path) = &args.json_into {
         let mut stream = JsonFile::create(path)?;
@@ -90,7 +95,9 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
                 alike: alike(args.expand),
             },
         ));
-        out.print(&expected_time(&plan, &forecast));
+        if let Some(expected) = &expected {
+            out.print(&expected_time(&plan, expected));
+        }
         if let Some(path) = &args.out {
             out.line(&format!(
                 "\nSaved as {}. To carry it out: bmctl apply {}",
@@ -103,6 +110,19 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     Ok(match (args.detailed_exitcode, plan.is_empty()) {
         (true, false) => Exit::Changes,
         _ => Exit::Done,
+    })
+}
+
+/// What is to be expected of a run that begins at this moment: its usual course and its slow one, gone through side by side.
+pub fn forecast(plan: &Plan, durations: &Durations, now_ms: i64) -> Forecast {
+    let walk = |pace| Walk::through(plan, durations, now_ms, pace);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| walk(Pace::Slow));
+        let median = walk(Pace::Median);
+        match slow.join() {
+            Ok(slow) => of_walks(plan, durations, median, slow),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     })
 }
 
