@@ -934,6 +934,11 @@ fn a_run_is_taken_back_as_far_as_it_can_be() {
         "instance \"extra\" {",
         "instance \"extra\" {\n  lifecycle {\n    prevent_destroy = true\n  }",
     );
+    // What is left out, or not asked for, stays as it is.
+    let kept = run(&["rollback", second, "--exclude", "instance.extra"]).expect(0);
+    contains(&kept.out, &["0 to destroy", "2 to re-deploy"]);
+    let only = run(&["rollback", second, "--target", "instance.extra"]).expect(0);
+    contains(&only.out, &["1 to destroy", "0 to re-deploy"]);
     place.write("main.hcl", &protected);
     contains(
         &run(&["rollback", second]).expect(7).err,
@@ -948,6 +953,13 @@ fn a_run_is_taken_back_as_far_as_it_can_be() {
     let rest = run(&["plan", "--detailed-exitcode"]).expect(0);
     contains(&rest.out, &["No changes."]);
     contains(&run(&["rollback", "r-none"]).expect(1).err, &["is no run"]);
+
+    // What the run made is gone again, and the rest of it is still taken back; then all of it is gone.
+    let first = runs[0]["run"].as_str().unwrap();
+    run(&["rollback", second]).expect(0);
+    run(&["destroy"]).expect(0);
+    let over = run(&["rollback", first]).expect(0);
+    contains(&over.out, &["Nothing to take back"]);
 }
 
 #[test]

@@ -261,6 +261,45 @@ fn a_state_is_pulled_and_pushed_and_the_old_one_is_kept() {
     );
 }
 
+/// Under another key all fingerprints differ, and a plan would have passwords and user data changed that are not.
+#[test]
+fn another_key_plans_nothing() {
+    let place = applied();
+    let before = recorded(&place);
+    let other = |args: &[&str], code: i32, part: &str| {
+        let ended = place
+            .command(args)
+            .env("BMCTL_KEY", "02".repeat(32))
+            .output()
+            .unwrap();
+        let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(part), "{args:?}: {said}");
+    };
+    place.expect(&["plan", "--sim", "seed=1", "--out", "saved.plan"]);
+    let refused = "the sealing key is not the one it was sealed with";
+    for args in [
+        vec!["plan", "--sim", "seed=1"],
+        vec!["apply", "--sim", "seed=1"],
+        vec!["destroy", "--sim", "seed=1"],
+        vec!["apply", "--sim", "seed=1", "saved.plan"],
+        vec!["verify", "--sim", "saved.plan"],
+    ] {
+        other(&args, 1, refused);
+    }
+    other(&["state", "list", "--sim"], 0, "instance.i[0]");
+    assert_eq!(recorded(&place), before);
+    let accept = ["state", "accept", "--new-key", "--sim"];
+    says(&place, &accept, 0, &["Nothing was forgotten"]);
+    says(&place, &PLAN, 0, &[]);
+
+    // The key is lost: what it sealed is forgotten, and sealed anew from the configuration.
+    other(&accept, 0, "Forgotten:");
+    other(&["apply", "--sim", "seed=1"], 0, "0 failed");
+    other(&PLAN, 0, "No changes");
+    says(&place, &PLAN, 1, &[refused]);
+}
+
 /// What looks back says that something was pruned, and does not fail of it; what looks ahead is as before.
 #[test]
 fn what_was_pruned_is_said_to_be() {

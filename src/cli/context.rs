@@ -252,6 +252,7 @@ impl Session {
         faults: Option<&Faults>,
         selection: Selection,
     ) -> Result<Session, Failure> {
+        store.check_key().await?;
         let (drivers, world) = match faults {
             Some(faults) => {
                 let world = World::open(faults.clone(), &state_dir.join("metal"))?;

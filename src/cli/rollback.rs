@@ -41,16 +41,24 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     };
     let declared = session.configured.fleet();
     let inverse = rollback::inverse(&recorded, &before, ran.as_ref(), declared);
+    let run = &args.run;
+    if inverse.selection.targets.is_empty() {
+        out.line(&format!(
+            "Nothing to take back: what {run} made is not in the state any more."
+        ));
+        return Ok(Exit::Done);
+    }
+    let selection = rollback::narrowed(inverse.selection, session.selection.clone());
     let wanted = PlanInput {
         fleet: &inverse.fleet,
         recorded: &recorded,
         observed: &Observed::default(),
         facts: &inverse.facts,
         intent: Intent::Apply,
-        selection: &inverse.selection,
+        selection: &selection,
     };
     let mut plan = session.plan_for(&wanted, args.plan.refresh, out).await?;
-    rollback::of_no_configuration(&mut plan, &args.run);
+    rollback::of_no_configuration(&mut plan, run);
     protected(&plan, declared)?;
     let lost = inverse.lost;
     plan_command::check(&plan)?;

@@ -1,8 +1,10 @@
 //! `bmctl state`
 
+use std::time::Duration;
+
 use super::context::{self, ConfigArgs};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, history, prune, surgery, transfer};
+use super::{CommandResult, Exit, Failure, Global, history, lock, prune, surgery, transfer};
 use crate::ids::Addr;
 use crate::store::{Store, Verified};
 
@@ -60,13 +62,17 @@ enum Command {
     /// Put what pull has printed into the place of the state; runs and history here stay, and those of where it was pulled do not
     /// come along: `bmctl init --migrate-state` carries them
     Push(transfer::PushArgs),
-    /// Take a state that is older than one that was seen here, such as a copy that was brought back on purpose
+    /// Take a state that is older than one that was seen here, such as a copy that was brought back on purpose; or a new key
     Accept {
         #[command(flatten)]
         config: ConfigArgs,
         /// The simulated state of `--sim`
         #[arg(long)]
         sim: bool,
+        /// The key that sealed the secrets is lost: forget them, and let the next apply seal those of the configuration. Passwords and
+        /// user data count as changed then
+        #[arg(long)]
+        new_key: bool,
     },
 }
 
@@ -99,13 +105,39 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         Command::Verify { config, sim } => {
             verify(&open(global, &config, sim, out).await?, out).await
         }
-        Command::Accept { config, sim } => {
+        Command::Accept {
+            config,
+            sim,
+            new_key: true,
+        } => accept_key(global, &config, sim, out).await,
+        Command::Accept {
+            config,
+            sim,
+            new_key: false,
+        } => {
             let store = open(global, &config, sim, out).await?;
             let serial = store.accept().await?;
             out.line(&format!("Taken: the state with serial {serial}."));
             Ok(Exit::Done)
         }
     }
+}
+
+async fn accept_key(global: &Global, config: &ConfigArgs, sim: bool, out: &Out) -> CommandResult {
+    let configured = context::configure(global, config, out)?;
+    let backend = &configured.loaded.settings.state;
+    let (store, _) = context::open_store(&configured.root, backend, &configured.key, sim).await?;
+    let lease = lock::acquire(&store, &configured.root, Duration::ZERO, out).await?;
+    let forgotten = store.fenced(&lease).forget_sealed().await;
+    lease.release().await?;
+    match forgotten? {
+        0 => out.line("Nothing was forgotten: the key opens what is sealed."),
+        many => out.line(&format!(
+            "Forgotten: {many} sealed secrets. The next apply seals those of the configuration; the BMC of a node \
+             that has left it is out of reach."
+        )),
+    }
+    Ok(Exit::Done)
 }
 
 /// The state of a configuration, or the simulated one beside it.

@@ -31,6 +31,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     signature(&settings.trusted_keys, Some(signer.as_ref()))?;
     let (store, _) =
         context::open_store(&configured.root, &settings.state, &configured.key, args.sim).await?;
+    store.check_key().await?;
     let recorded = store.recorded().await?;
     let mut stale: Vec<String> = Vec::new();
     if plan.made_from.lineage != recorded.lineage {

@@ -52,7 +52,12 @@ pub fn inverse(
     }
     let made = before.moved.iter().filter(|(_, was)| before.is_new(was));
     let touched = before.records.keys().chain(made.map(|(is, _)| is));
-    let targets = touched.map(|addr| Pattern::Address(addr.to_string()));
+    // What the run made and somebody has taken down since is as it was before the run.
+    let stands =
+        |addr: &&Addr| resources.contains_key(*addr) || recorded.resources.contains_key(*addr);
+    let targets = touched
+        .filter(stands)
+        .map(|addr| Pattern::Address(addr.to_string()));
     Inverse {
         fleet,
         facts,
@@ -61,6 +66,17 @@ pub fn inverse(
             ..Selection::default()
         },
         lost,
+    }
+}
+
+/// What the run touched, or of it what was asked for. What the run did not touch is planned for as it is recorded.
+pub fn narrowed(of_run: Selection, asked: Selection) -> Selection {
+    match asked.targets.is_empty() {
+        true => Selection {
+            targets: of_run.targets,
+            ..asked
+        },
+        false => asked,
     }
 }
 

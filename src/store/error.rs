@@ -95,7 +95,7 @@ pub enum StoreError {
     )]
     NoSecret(String),
     #[error(
-        "the secret `{0}` cannot be opened: the sealing key is not the one it was sealed with; set BMCTL_KEY or bring back the key file"
+        "the secret `{0}` cannot be opened: the sealing key is not the one it was sealed with; set BMCTL_KEY or bring back the key file; if that key is lost, `bmctl state accept --new-key`"
     )]
     WrongKey(String),
     #[error(

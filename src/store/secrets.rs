@@ -32,6 +32,34 @@ impl Store {
         .await
     }
 
+    /// Whether the key is that of the state. One secret tells: under another key all fingerprints differ too, and every password and
+    /// all user data would look changed.
+    pub async fn check_key(&self) -> Result<(), StoreError> {
+        self.patiently(|| async {
+            let mut read = self.read().await?;
+            let first = "name = (SELECT min(name) FROM secrets)";
+            for row in read.find(Table::Secrets, first, values![]).await? {
+                let [name, sealed] = cells(row)?;
+                self.sealer.open(&name.text()?, &sealed.blob()?)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Forgets what is sealed with a key that is lost, and how much it was; none of it when the key is there after all.
+    pub async fn forget_sealed(&self) -> Result<usize, StoreError> {
+        match self.check_key().await {
+            Ok(()) => return Ok(0),
+            Err(StoreError::WrongKey(_)) => {}
+            Err(other) => return Err(other),
+        }
+        let mut write = self.write().await?;
+        let gone = write.take_all(Table::Secrets).await?.len();
+        write.commit().await?;
+        Ok(gone)
+    }
+
     pub async fn secret(&self, name: &str) -> Result<Secret, StoreError> {
         self.patiently(|| async {
             let row = self
