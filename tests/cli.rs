@@ -705,6 +705,18 @@ fn guards_stand_between_a_plan_and_the_machines() {
     run(&["apply", "--approve", "few", "--target", "instance.web"]).expect(0);
     place.write("main.hcl", policy("warn"));
     run(&["apply"]).expect(0);
+    for (severity, code) in [("warn", 0), ("approve", 0), ("block", 7)] {
+        // A guard that cannot be asked does not open the way.
+        place.write(
+            "main.hcl",
+            policy(severity).replace("plan.risks.destroys_data", "plan.risks.nothing"),
+        );
+        let slip = run(&["plan", "--replace", "instance.db"]).expect(code);
+        contains(
+            &slip.out,
+            &["policy.few cannot be asked: this object has no attribute `nothing`"],
+        );
+    }
     let wrong = policy("warn").replace("local.most\n", "local.mst\n");
     place.write("main.hcl", wrong);
     contains(
@@ -845,12 +857,22 @@ fn a_run_is_told_again_and_says_why_things_are_as_they_are() {
     for line in live.err.lines().filter(|l| l.starts_with("instance.db: ")) {
         // Times are the journal's, to the millisecond; the words are the same.
         let (step, _) = line.split_once(" after ").unwrap_or((line, ""));
-        contains(&again.err, &[step]);
+        contains(&again.out, &[step]);
     }
     contains(
-        &again.err,
-        &["write disk: FAILED", "blocked by instance.db: write disk"],
+        &again.out,
+        &[
+            "write disk: FAILED",
+            "blocked by instance.db: write disk",
+            "1 failed",
+        ],
     );
+    contains(
+        &place.run(&["show", "--sim"]).expect(0).out,
+        &["instance.db"],
+    );
+    let real = place.run(&["show"]).expect(0).out;
+    assert!(!real.contains("instance.db"), "{real}");
     let why = place.run(&["why", "instance.db", "--sim"]).expect(0).out;
     contains(
         &why,

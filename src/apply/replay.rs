@@ -1,4 +1,4 @@
-//! PURE. A run that is over, told again: the events of the live run, from its plan and what it noted.
+//! PURE. A run told again: the events of the live run, from its plan and what it noted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,10 +24,13 @@ pub fn events(run: &RunRow, plan: Option<&Plan>, records: &[Record]) -> Vec<Even
     for record in records {
         out.extend(told.record(record));
     }
+    // What was not started may be yet: that a step was left out is known at the end of its run.
+    let Some(end) = run.finished_ms else {
+        out.push(told.without_end(&run.id));
+        return out;
+    };
     out.extend(told.never_started());
     let [done, already_done, failed, blocked, not_started] = told.counts;
-    let last = records.last().map_or(run.started_ms, |r| r.at_ms);
-    let end = run.finished_ms.unwrap_or(last);
     out.push(Event::RunFinished {
         run: run.id.clone(),
         done,
@@ -114,6 +117,17 @@ impl Told<'_> {
             Outcome::NotStarted | Outcome::Outside { .. } => 4,
         };
         self.counts[place] += 1;
+    }
+
+    fn without_end(&self, run: &str) -> Event {
+        let ended: usize = self.counts.iter().sum();
+        let steps = self.plan.map_or(0, |p| p.steps.len());
+        let under_way = self.begun.len();
+        let text = format!(
+            "run {run} has no end yet: it goes on, or has died; {ended} of {steps} steps have ended, {under_way} are under way"
+        );
+        let subject = None;
+        Event::Warning { subject, text }
     }
 
     fn never_started(&mut self) -> Vec<Event> {

@@ -30,6 +30,14 @@ impl Out {
         }
     }
 
+    /// For those who paint for standard error what goes to standard output here.
+    pub fn as_answer(self) -> Out {
+        Out {
+            color_err: self.color_out,
+            ..self
+        }
+    }
+
     pub fn color(&self) -> Color {
         self.color_out
     }

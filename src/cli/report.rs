@@ -18,6 +18,8 @@ use crate::serve::Log;
 pub enum Style {
     Bars,
     Lines,
+    /// Lines that somebody has asked for: they go where answers go.
+    Told,
     Json,
 }
 
@@ -53,7 +55,7 @@ impl Reporter {
     pub fn new(style: Style, out: Out, file: Option<JsonFile>) -> Reporter {
         let target = match style {
             Style::Bars => ProgressDrawTarget::stderr_with_hz(REDRAW_HZ),
-            Style::Lines | Style::Json => ProgressDrawTarget::hidden(),
+            Style::Lines | Style::Told | Style::Json => ProgressDrawTarget::hidden(),
         };
         let screen = MultiProgress::with_draw_target(target);
         Reporter {
@@ -100,6 +102,11 @@ impl Reporter {
             Style::Lines => {
                 if let Some(text) = self.text(event) {
                     self.inner.out.note(&text);
+                }
+            }
+            Style::Told => {
+                if let Some(text) = self.text(event) {
+                    self.inner.out.line(&text);
                 }
             }
             Style::Bars => self.bars(event),

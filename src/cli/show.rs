@@ -8,7 +8,9 @@ use super::context::{self, ConfigArgs};
 use super::out::Out;
 use super::report::{Reporter, Style};
 use super::{CommandResult, Exit, Global, plan as plan_command, runs};
+use crate::model::event::Event;
 use crate::model::{InstancePhase, InstanceRecord};
+use crate::plan::forecast::human_time;
 use crate::plan::planfile;
 use crate::plan::render::{Steps, View, render};
 
@@ -17,7 +19,7 @@ pub struct Args {
     /// A plan file, or a run such as r-0123456789ab; without it, the instances that state records
     #[arg(value_name = "PLAN|RUN")]
     file: Option<PathBuf>,
-    /// A run of the simulated state of `--sim`
+    /// What the simulated state of `--sim` records, or a run of it
     #[arg(long)]
     sim: bool,
     #[command(flatten)]
@@ -59,7 +61,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         &configured.root,
         &configured.loaded.settings.state,
         &configured.key,
-        false,
+        args.sim,
     )
     .await?;
     let recorded = store.recorded().await?;
@@ -135,12 +137,35 @@ async fn show_run(global: &Global, args: &Args, run: &str, out: &Out) -> Command
         context::open_store(&configured.root, state, &configured.key, args.sim).await?;
     let style = match args.json {
         true => Style::Json,
-        false => Style::Lines,
+        false => Style::Told,
     };
-    let reporter = Reporter::new(style, *out, None);
-    for event in runs::events_of(&store, run).await? {
-        reporter.event(&event);
+    let reporter = Reporter::new(style, out.as_answer(), None);
+    let events = runs::events_of(&store, run).await?;
+    for event in &events {
+        reporter.event(event);
     }
     reporter.close();
+    if let (false, Some(end)) = (args.json, events.last().and_then(end_of)) {
+        out.line(&end);
+    }
     Ok(Exit::Done)
+}
+
+fn end_of(event: &Event) -> Option<String> {
+    let Event::RunFinished {
+        run,
+        done,
+        already_done,
+        failed,
+        blocked,
+        not_started,
+        elapsed_ms,
+    } = event
+    else {
+        return None;
+    };
+    let took = human_time(*elapsed_ms);
+    Some(format!(
+        "\nRun {run} took {took}: {done} done, {already_done} already done, {failed} failed, {blocked} blocked, {not_started} not started."
+    ))
 }

@@ -163,17 +163,23 @@ pub fn judge(loaded: &Loaded, plan: &serde_json::Value) -> (Vec<Finding>, Diagno
             declared: None,
         };
         condition.holds(block, &Scope::new(&world).with(&plan), &report);
-        for d in report.into_diagnostics() {
-            if d.code == codes::POLICY_BROKEN {
-                findings.push(Finding {
-                    policy: policy.name.clone(),
-                    weight: policy.weight,
-                    message: d.message.clone(),
-                    place: place(&d, loaded),
-                });
-            }
+        let mut broken: Option<Finding> = None;
+        for mut d in report.into_diagnostics() {
+            let is_asked = d.code == codes::POLICY_BROKEN;
+            d.severity = severity(policy.weight);
+            broken.get_or_insert_with(|| Finding {
+                policy: policy.name.clone(),
+                weight: policy.weight,
+                // Unknown is not met: a slip in a guard does not open the way that it guards.
+                message: match is_asked {
+                    true => d.message.clone(),
+                    false => format!("{subject} cannot be asked: {}", d.message),
+                },
+                place: place(&d, loaded),
+            });
             all.push(d);
         }
+        findings.extend(broken);
     }
     (findings, all)
 }
