@@ -1,6 +1,8 @@
 //! L0. Names of things, parsed once: what a resource is called in HCL, on the command line, in state and in JSON.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -116,8 +118,40 @@ impl FromStr for Kind {
 }
 
 /// An identifier as HCL has it: a letter or `_`, then letters, digits, `_` and `-`. ASCII, at most 128 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Eq)]
 pub struct Name(Arc<str>);
+
+/// Addresses are compared by the million, and most of what they have in common is one text that they share.
+fn compare(a: &Arc<str>, b: &Arc<str>) -> Ordering {
+    match Arc::ptr_eq(a, b) {
+        true => Ordering::Equal,
+        false => a.cmp(b),
+    }
+}
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Name) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        compare(&self.0, &other.0)
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl Name {
     pub const LEN_MAX: usize = 128;
@@ -154,10 +188,47 @@ impl fmt::Display for Name {
 }
 
 /// Which one of a `for_each` (text) or `count` (number).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Eq)]
 pub enum Key {
     Index(u32),
     Text(Arc<str>),
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        match (self, other) {
+            (Key::Index(a), Key::Index(b)) => a == b,
+            (Key::Text(a), Key::Text(b)) => Arc::ptr_eq(a, b) || a == b,
+            (Key::Index(_), Key::Text(_)) | (Key::Text(_), Key::Index(_)) => false,
+        }
+    }
+}
+
+impl Ord for Key {
+    /// Numbers come before texts.
+    fn cmp(&self, other: &Key) -> Ordering {
+        match (self, other) {
+            (Key::Index(a), Key::Index(b)) => a.cmp(b),
+            (Key::Text(a), Key::Text(b)) => compare(a, b),
+            (Key::Index(_), Key::Text(_)) => Ordering::Less,
+            (Key::Text(_), Key::Index(_)) => Ordering::Greater,
+        }
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Key::Index(n) => (0u8, n).hash(state),
+            Key::Text(text) => (1u8, text).hash(state),
+        }
+    }
 }
 
 impl fmt::Display for Key {

@@ -59,16 +59,18 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         (false, false) => Intent::Apply,
     };
     let plan = session.plan(intent, args.plan.refresh, out).await?;
-    check(&plan)?;
+    let now_ms = session.drivers.clock.now_ms();
+    let is_expected = !args.json || !args.report.is_empty();
+    let durations = session.store.durations().await?;
+    let (sound, expected) = std::thread::scope(|scope| {
+        let expected = is_expected.then(|| scope.spawn(|| forecast(&plan, &durations, now_ms)));
+        (check(&plan), expected.map(joined))
+    });
+    sound?;
     if let Some(path) = &args.out {
         let key = args.sign.as_deref().map(keygen::private_key).transpose()?;
         save(&plan, path, key.as_ref())?;
     }
-    let now_ms = session.drivers.clock.now_ms();
-    let expected = match args.json && args.report.is_empty() {
-        true => None,
-        false => Some(forecast(&plan, &session.store.durations().await?, now_ms)),
-    };
     if let Some(expected) = &expected {
         for path in &args.report {
             report(&plan, expected, path)?;
@@ -119,11 +121,16 @@ pub fn forecast(plan: &Plan, durations: &Durations, now_ms: i64) -> Forecast {
     std::thread::scope(|scope| {
         let slow = scope.spawn(|| walk(Pace::Slow));
         let median = walk(Pace::Median);
-        match slow.join() {
-            Ok(slow) => of_walks(plan, durations, median, slow),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        of_walks(plan, durations, median, joined(slow))
     })
+}
+
+/// What another thread has made; its panic goes on here.
+fn joined<T>(other: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    match other.join() {
+        Ok(made) => made,
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
 }
 
 /// One line, and what it is worth.
