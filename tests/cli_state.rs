@@ -368,6 +368,8 @@ fn what_was_pruned_is_said_to_be() {
         1,
         &["no run has noted", "was pruned"],
     );
+    let node = says(&place, &["why", "--sim", "node.n[3]"], 1, &["was pruned"]);
+    assert!(!node.contains("brought in by hand"), "{node}");
     says(&place, &["why", "--sim", "instance.i[0]"], 0, &["run r-"]);
     says(
         &place,
