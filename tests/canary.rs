@@ -269,6 +269,7 @@ fn the_password_of_a_server_is_not_told() {
         .replace("bmctl@", &format!("bmctl:{SECRET}@"));
     let absent = format!("postgres://bmctl:{SECRET}@127.0.0.1:1/postgres");
     let broken = format!("postgres//bmctl:{SECRET}@127.0.0.1");
+    let slashless = format!("postgres:bmctl:{SECRET}@127.0.0.1/postgres");
     let no_tls = format!("{good}&sslmode=verify-full&sslrootcert=/nowhere");
     let told = |url: &str, args: &[&str]| {
         let ended = place.run_with(args, |command| {
@@ -290,7 +291,7 @@ fn the_password_of_a_server_is_not_told() {
     ] {
         let (code, said) = told(&good, &args);
         assert_eq!(code, 0, "{args:?}: {said}");
-        for url in [&absent, &broken, &no_tls] {
+        for url in [&absent, &broken, &slashless, &no_tls] {
             let (code, said) = told(url, &args);
             assert_eq!(code, 1, "{args:?} {url}: {said}");
         }

@@ -440,6 +440,16 @@ fn validate_accepts_what_is_right_and_leaves_nothing_behind() {
     );
 }
 
+/// A rehearsal's plan is for the rehearsal's state; nothing is sealed or served for it elsewhere.
+#[test]
+fn a_plan_of_a_simulation_is_not_for_the_machines() {
+    let place = Place::new();
+    let planned = ["plan", "--sim", "seed=7", "--out", "p.bmctl"];
+    place.run(&planned).expect(0);
+    let refused = place.run(&["apply", "p.bmctl"]).expect(5);
+    contains(&refused.err, &["made from another state", "plan again"]);
+}
+
 #[test]
 fn a_missing_image_is_named_with_the_next_move() {
     let place = Place::new();

@@ -232,18 +232,23 @@ fn a_state_is_pulled_and_pushed_and_the_old_one_is_kept() {
     says(&place, &push, 1, &["older than the state"]);
     let force = ["state", "push", file, "--force", "--sim"];
     let second = says(&place, &["state", "pull", "--sim"], 0, &["instance.j[0]"]);
+    let pulled: serde_json::Value = serde_json::from_str(&second).unwrap();
+    // A backup with this serial is there: of the push that was refused, and then of another workspace.
+    let taken = place.path(&format!(".bmctl/sim/backup-{}.json", pulled["serial"]));
+    assert_eq!(std::fs::read_to_string(&taken).unwrap(), second);
+    std::fs::write(&taken, "of another workspace").unwrap();
     says(
         &place,
         &force,
         0,
-        &["what was there before is in", "backup-"],
+        &["what was there before is in", "backup-", "-2.json"],
     );
     says(&place, &PLAN, 0, &[]);
-    let backups = std::fs::read_dir(place.path(".bmctl/sim")).unwrap();
-    let backup = backups
-        .map(|f| f.unwrap().path())
-        .find(|p| p.extension().is_some_and(|e| e == "json"))
-        .unwrap();
+    assert_eq!(
+        std::fs::read_to_string(&taken).unwrap(),
+        "of another workspace"
+    );
+    let backup = taken.with_file_name(format!("backup-{}-2.json", pulled["serial"]));
     assert_eq!(std::fs::read_to_string(&backup).unwrap(), second);
     let mode = std::os::unix::fs::PermissionsExt::mode(&backup.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
@@ -270,6 +275,8 @@ fn another_key_plans_nothing() {
         let ended = place
             .command(args)
             .env("BMCTL_KEY", "02".repeat(32))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .output()
             .unwrap();
         let said = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
@@ -361,6 +368,8 @@ fn what_was_pruned_is_said_to_be() {
         1,
         &["no run has noted", "was pruned"],
     );
+    let node = says(&place, &["why", "--sim", "node.n[3]"], 1, &["was pruned"]);
+    assert!(!node.contains("brought in by hand"), "{node}");
     says(&place, &["why", "--sim", "instance.i[0]"], 0, &["run r-"]);
     says(
         &place,

@@ -122,6 +122,29 @@ const PROGRESS_MAX: usize = 256;
 /// How often requests from other terminals are looked for.
 const REQUESTS_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 
+/// Refuses a plan that is not for this state.
+pub fn fits(plan: &Plan, recorded: &Recorded) -> Result<(), ApplyError> {
+    let from = &plan.made_from;
+    if from.lineage != recorded.lineage {
+        return Err(ApplyError::OtherState {
+            expected: from.lineage.clone(),
+            found: recorded.lineage.clone(),
+        });
+    }
+    if from.serial > recorded.serial {
+        return Err(ApplyError::OldState {
+            planned: from.serial,
+            found: recorded.serial,
+        });
+    }
+    let stale = reads::stale_in_state(plan, recorded);
+    if stale.is_empty() {
+        Ok(())
+    } else {
+        Err(ApplyError::Stale(stale))
+    }
+}
+
 impl Run<'_> {
     /// Refuses a plan that is not sound or not for this state.
     pub fn check(&self, recorded: &Recorded) -> Result<(), ApplyError> {
@@ -129,25 +152,7 @@ impl Run<'_> {
         if !findings.is_empty() {
             return Err(ApplyError::Audit(findings.join("; ")));
         }
-        let from = &self.plan.made_from;
-        if from.lineage != recorded.lineage {
-            return Err(ApplyError::OtherState {
-                expected: from.lineage.clone(),
-                found: recorded.lineage.clone(),
-            });
-        }
-        if from.serial > recorded.serial {
-            return Err(ApplyError::OldState {
-                planned: from.serial,
-                found: recorded.serial,
-            });
-        }
-        let stale = reads::stale_in_state(self.plan, recorded);
-        if stale.is_empty() {
-            Ok(())
-        } else {
-            Err(ApplyError::Stale(stale))
-        }
+        fits(self.plan, recorded)
     }
 
     pub(crate) async fn begin(&self, at_ms: i64) -> Result<(), StoreError> {

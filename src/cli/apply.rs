@@ -161,7 +161,11 @@ async fn under_lease(
     if !approved && !confirm(intent, out)? {
         return Ok(Exit::Declined);
     }
-    check_configuration(session, &plan, from_file)?;
+    if from_file {
+        // Before anything is sealed or served for it.
+        apply::fits(&plan, &session.store.recorded().await?).map_err(stale)?;
+        check_configuration(session, &plan)?;
+    }
     session.seal(&plan).await?;
     if !args.json && session.world.is_none() {
         tell_end(session, &plan, out).await?;
@@ -242,10 +246,7 @@ async fn tell_end(session: &Session, plan: &Plan, out: &Out) -> Result<(), Failu
 
 /// A saved plan names where credentials come from; what the configuration says of the resources it touches must be what it was
 /// made from.
-fn check_configuration(session: &Session, plan: &Plan, saved: bool) -> Result<(), Failure> {
-    if !saved {
-        return Ok(());
-    }
+fn check_configuration(session: &Session, plan: &Plan) -> Result<(), Failure> {
     let stale = stale_in_configuration(plan, session.configured.fleet());
     if stale.is_empty() {
         return Ok(());

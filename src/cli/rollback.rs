@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::context::{self, PlanArgs, Session};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, guards, plan as plan_command, prune};
+use super::{CommandResult, Exit, Failure, Global, guards, keygen, plan as plan_command, prune};
 use crate::ids::Addr;
 use crate::model::{Fleet, Observed, Resource};
 use crate::plan::render::{Steps, View, render};
@@ -24,6 +24,9 @@ pub struct Args {
     /// Write the plan to FILE, for `bmctl apply FILE`
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Sign the file with the private key in KEY (made by `bmctl keygen KEY`)
+    #[arg(long, value_name = "KEY", requires = "out")]
+    sign: Option<PathBuf>,
 }
 
 /// A run that changed more than this is planned from the configuration of its commit.
@@ -75,7 +78,8 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         lost.iter().for_each(|line| out.line(&format!("  {line}")));
     }
     if let Some(path) = &args.out {
-        plan_command::save(&plan, path, None)?;
+        let key = args.sign.as_deref().map(keygen::private_key).transpose()?;
+        plan_command::save(&plan, path, key.as_ref())?;
         let path = path.display();
         out.line(&format!(
             "\nSaved as {path}. To carry it out: bmctl apply {path}"

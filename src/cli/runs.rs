@@ -113,7 +113,7 @@ pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
     let Some(last) = records.last() else {
         let text = match recorded.resources.contains_key(&args.address) {
             true => {
-                "is in the state, and no run has noted anything of it: it was brought in by hand (`bmctl state history`)"
+                "is in the state, and no run has noted anything of it here; `bmctl state history` shows what was done by hand"
             }
             false => {
                 "is not in the state, and no run has noted anything of it; `bmctl state list` shows what is"

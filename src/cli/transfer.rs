@@ -1,7 +1,7 @@
 //! `bmctl state pull` and `state push`
 
 use std::fs::OpenOptions;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -49,8 +49,7 @@ pub async fn push(global: &Global, args: PushArgs, out: &Out) -> CommandResult {
 async fn replace(table: &Table, export: &Export, args: &PushArgs, out: &Out) -> CommandResult {
     let force = if args.force { Force::Yes } else { Force::No };
     let old = table.store.pull().await?;
-    let backup = table.dir.join(format!("backup-{}.json", old.serial));
-    keep(&backup, &old.to_text()?)?;
+    let backup = keep(&table.dir, old.serial, &old.to_text()?)?;
     let (by, now) = (Actor::here(), WallClock.now_ms());
     let serial = table.store.push(export, force, &by, now).await?;
     out.line(&format!(
@@ -69,17 +68,52 @@ fn read(file: &Path) -> Result<String, Failure> {
     found.map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", file.display())))
 }
 
-/// On disk before anything is replaced.
-fn keep(path: &Path, text: &str) -> Result<(), Failure> {
-    let put = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    };
-    put().map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))
+/// How many states with one serial are kept in one place; who pushes that often looks after them.
+const BACKUPS_MAX: u32 = 1000;
+
+/// On disk before anything is replaced. Another workspace, or another state that was here, may have had the same serial: what was
+/// kept of it stays.
+fn keep(dir: &Path, serial: u64, text: &str) -> Result<PathBuf, Failure> {
+    let first = format!("backup-{serial}.json");
+    let others = (2..=BACKUPS_MAX).map(|nth| format!("backup-{serial}-{nth}.json"));
+    for name in std::iter::once(first).chain(others) {
+        let path = dir.join(name);
+        match put(&path, text) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            ended => {
+                return ended
+                    .map(|()| path.clone())
+                    .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())));
+            }
+        }
+    }
+    let place = dir.display();
+    Err(Failure::new(
+        Exit::Error,
+        format!(
+            "{place}: there are {BACKUPS_MAX} backups with serial {serial}; put them elsewhere"
+        ),
+    ))
+}
+
+fn put(path: &Path, text: &str) -> std::io::Result<()> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    match made {
+        Ok(mut file) => {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        }
+        // A push that was refused has kept the same before.
+        Err(error)
+            if error.kind() == ErrorKind::AlreadyExists
+                && std::fs::read(path).is_ok_and(|had| had == text.as_bytes()) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }

@@ -99,7 +99,7 @@ pub enum StoreError {
     )]
     WrongKey(String),
     #[error(
-        "there is nothing to undo: no command has changed the state by hand since; `bmctl state history` shows what was done"
+        "there is nothing to undo: no command has changed the state by hand, or none since that serial; `bmctl state history` shows what was done"
     )]
     NothingToUndo,
     #[error("nothing was pushed: {why}")]

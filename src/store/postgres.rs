@@ -59,8 +59,13 @@ impl Postgres {
     /// libpq has them.
     pub async fn open(url: &Secret, workspace: &Workspace) -> Result<Postgres, StoreError> {
         let schema = schema_of(workspace)?;
-        // The error of the parser may repeat the URL, which has a password in it.
-        let options = PgConnectOptions::from_str(url.expose()).map_err(|_| {
+        // The error of the parser may repeat the URL, which has a password in it; and of `postgres:user:password@host`, all that
+        // follows would be the database's name.
+        let text = url.expose();
+        let is_whole = ["postgres://", "postgresql://"]
+            .iter()
+            .any(|s| text.starts_with(s));
+        let options = PgConnectOptions::from_str(text).ok().filter(|_| is_whole).ok_or_else(|| {
             StoreError::Connection(
                 "the url cannot be read; expected postgres://user@host:5432/database?sslmode=verify-full"
                     .to_owned(),
