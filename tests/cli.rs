@@ -988,6 +988,20 @@ fn a_run_is_taken_back_as_far_as_it_can_be() {
     let rest = run(&["plan", "--detailed-exitcode"]).expect(0);
     contains(&rest.out, &["No changes."]);
     contains(&run(&["rollback", "r-none"]).expect(1).err, &["is no run"]);
+    contains(
+        &run(&["rollback", second, "--target", "instance.web"])
+            .expect(64)
+            .err,
+        &["a run is taken back as a whole"],
+    );
+    // The instance that it made is gone by now, and the rest is as it was.
+    run(&["rollback", second]).expect(0);
+    run(&["destroy"]).expect(0);
+    let first = runs[0]["run"].as_str().unwrap();
+    contains(
+        &run(&["rollback", first]).expect(0).out,
+        &["What the run made is gone already."],
+    );
 }
 
 #[test]

@@ -147,7 +147,8 @@ fn no_text_steers_what_shows_it() {
         assert!(text.contains("\\u{1b}"), "{text}");
         let steering = text.chars().find(|c| steers(*c) && *c != '\n');
         assert_eq!(steering, None, "{text}");
-        assert!(!text.lines().any(|l| l.starts_with("Plan: nothing")));
+        let is_page = text.starts_with("<!doctype html>");
+        assert!(is_page || !text.lines().any(|l| l.starts_with("Plan: nothing")));
     }
 }
 

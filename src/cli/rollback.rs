@@ -30,6 +30,10 @@ pub struct Args {
 const CHANGES_MAX: u32 = 200_000;
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
+    if args.plan.select.is_given() {
+        let text = "a run is taken back as a whole: --target, --exclude and --replace belong to `bmctl plan`";
+        return Err(Failure::new(Exit::Usage, text));
+    }
     let configured = context::configure(global, &args.plan.config, out)?;
     let session = Session::open(configured, &args.plan).await?;
     let before = before(&session, &args.run).await?;
@@ -41,6 +45,10 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     };
     let declared = session.configured.fleet();
     let inverse = rollback::inverse(&recorded, &before, ran.as_ref(), declared);
+    if inverse.selection.targets.is_empty() {
+        out.line("No changes. What the run made is gone already.");
+        return Ok(Exit::Done);
+    }
     let wanted = PlanInput {
         fleet: &inverse.fleet,
         recorded: &recorded,

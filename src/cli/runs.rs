@@ -111,7 +111,7 @@ pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
     let records = store.records_about(&args.address).await?;
     let runs = store.runs().await?;
     let recorded = store.recorded().await?;
-    let Some(last) = records.iter().rfind(|r| acted(r)).or(records.last()) else {
+    let Some(last) = records.iter().rfind(|r| r.is_of_begun()).or(records.last()) else {
         let text = match recorded.resources.contains_key(&args.address) {
             true => {
                 "is in the state, and no run has noted anything of it: it was brought in by hand (`bmctl state history`)"
@@ -167,17 +167,6 @@ pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
             .for_each(|text| out.line(&format!("    {text}")));
     }
     Ok(Exit::Done)
-}
-
-/// A run that did not begin with a resource has not made it what it is.
-fn acted(record: &Record) -> bool {
-    match &record.what {
-        Happened::Started | Happened::Settled(_) | Happened::Noted(_) => true,
-        Happened::Finished(outcome) => match outcome {
-            Outcome::Done { .. } | Outcome::AlreadyDone { .. } | Outcome::Failed { .. } => true,
-            Outcome::Blocked { .. } | Outcome::Outside { .. } | Outcome::NotStarted => false,
-        },
-    }
 }
 
 fn tell_run(run: &RunRow, out: &Out) {

@@ -23,6 +23,7 @@ pub struct Before {
 pub struct Inverse {
     pub fleet: Fleet,
     pub facts: BTreeMap<Addr, ImageFacts>,
+    /// What the run touched; without a target, nothing of it is left to take back.
     pub selection: Selection,
     /// What has no inverse, a sentence each.
     pub lost: Vec<String>,
@@ -52,7 +53,12 @@ pub fn inverse(
     }
     let made = before.moved.iter().filter(|(_, was)| before.is_new(was));
     let touched = before.records.keys().chain(made.map(|(is, _)| is));
-    let targets = touched.map(|addr| Pattern::Address(addr.to_string()));
+    // What it made and somebody has taken away since is as it was before.
+    let is_there =
+        |addr: &&Addr| recorded.resources.contains_key(addr) || resources.contains_key(addr);
+    let targets = touched
+        .filter(is_there)
+        .map(|addr| Pattern::Address(addr.to_string()));
     Inverse {
         fleet,
         facts,
