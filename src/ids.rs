@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::plain::steers;
+
 /// Why a text is not the name it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, found `{found}`")]
@@ -242,6 +244,7 @@ impl fmt::Display for Key {
                         '"' => f.write_str("\\\"")?,
                         '\\' => f.write_str("\\\\")?,
                         '\n' => f.write_str("\\n")?,
+                        c if steers(c) => write!(f, "{}", c.escape_unicode())?,
                         c => write!(f, "{c}")?,
                     }
                 }
@@ -360,6 +363,12 @@ fn name_and_key(s: &str) -> Option<(Name, Option<Key>, &str)> {
             }
             '\\' => match chars.next()?.1 {
                 'n' => text.push('\n'),
+                'u' if quoted[at + 1..].starts_with("u{") => {
+                    let digits = quoted[at + 3..].split_once('}')?.0;
+                    text.push(char::from_u32(u32::from_str_radix(digits, 16).ok()?)?);
+                    // The brace before the digits, and the one after them.
+                    chars.nth(digits.len() + 1)?;
+                }
                 other => text.push(other),
             },
             c => text.push(c),
@@ -405,6 +414,7 @@ mod tests {
             "flavor.small",
             "node.rack[\"r1-01\"]",
             "instance.web[3]",
+            "node.x[\"\\u{1b}[8m]\\u{202e}u{1}\"]",
             "module.pool[\"a.b\"].node.x[\"q\\\"\\\\\\n]\"]",
             "module.a.module.b[0].nic.pxe",
         ] {

@@ -28,6 +28,7 @@ pub mod proto;
     reason = "a function or operator takes the kinds of values it names; every other kind is one and the same error"
 )]
 pub mod config;
+pub mod plain;
 pub mod plan;
 // L3: the outside
 #[allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "I/O")]

@@ -893,6 +893,24 @@ fn a_run_is_told_again_and_says_why_things_are_as_they_are() {
             "write disk: FAILED",
         ],
     );
+    // A run that did not begin with it has not made it what it is.
+    place.write(
+        "nights.hcl",
+        "window \"nights\" {\n  from = \"12:00\"\n  to   = \"12:01\"\n}\n",
+    );
+    place
+        .run(&["apply", "--sim", "seed=7", "--target", "instance.db"])
+        .expect(3);
+    let why = place.run(&["why", "instance.db", "--sim"]).expect(0).out;
+    contains(
+        &why,
+        &[
+            &id,
+            "write disk: FAILED",
+            "left as it is by run r-",
+            "window nights",
+        ],
+    );
     contains(
         &place.run(&["why", "instance.none", "--sim"]).expect(1).err,
         &["no run has noted"],

@@ -5,8 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use bmctl::apply::forecast::forecast;
+use bmctl::diag::Color;
+use bmctl::ids::Key;
 use bmctl::model::{Finding, Observed, Weight};
+use bmctl::plain::steers;
 use bmctl::plan::forecast::{Durations, Spread};
+use bmctl::plan::render::{Alike, Steps, View, render};
 use bmctl::plan::{Change, Intent, Plan, report};
 
 use crate::fleet::{CANARY, Memory, addr, facts_of, load, plan, without_mistakes};
@@ -109,6 +113,43 @@ fn a_comment_is_never_longer_than_a_comment_may_be() {
         text.contains("and 14900 more"),
         "the disks that are not named are counted"
     );
+}
+
+/// An escape sequence in a name could hide the line that says which disk is lost.
+#[test]
+fn no_text_steers_what_shows_it() {
+    let mut plan = redeployed(5);
+    let evil = "\u{1b}[8m\u{202e}\u{9b}2K\r";
+    plan.findings.push(Finding {
+        policy: "few".to_owned(),
+        weight: Weight::Warn,
+        message: format!("policy.few: {evil}"),
+        place: "main.hcl:3:1".to_owned(),
+    });
+    plan.warnings.push(evil.to_owned());
+    for change in &mut plan.changes {
+        change.reasons.push(format!("{evil}\nPlan: nothing to do"));
+        change.disk = Some(format!("serial {evil}\n"));
+        change.addr.key = Some(Key::Text(evil.into()));
+    }
+    let expected = forecast(&plan, &Durations::default(), 0);
+    let view = |alike| View {
+        color: Color::Never,
+        steps: Steps::Shown,
+        alike,
+    };
+    for text in [
+        render(&plan, view(Alike::Together)),
+        render(&plan, view(Alike::Apart)),
+        report::markdown(&plan, &expected),
+        report::html(&plan, &expected),
+    ] {
+        assert!(text.contains("\\u{1b}"), "{text}");
+        let steering = text.chars().find(|c| steers(*c) && *c != '\n');
+        assert_eq!(steering, None, "{text}");
+        let is_page = text.starts_with("<!doctype html>");
+        assert!(is_page || !text.lines().any(|l| l.starts_with("Plan: nothing")));
+    }
 }
 
 /// The median of a write decides the end when only one may go on at a time.

@@ -364,10 +364,12 @@ impl<'p> Machine<'p> {
                     }
                 }
                 Action::Wake(pause) => {
-                    self.reports.push(Event::Warning {
-                        subject: None,
-                        text: format!("{}; the next begins in {} s", pause.text, pause.seconds),
-                    });
+                    let text = match pause.seconds {
+                        0 => format!("{}; the next begins", pause.text),
+                        s => format!("{}; the next begins in {s} s", pause.text),
+                    };
+                    let subject = None;
+                    self.reports.push(Event::Warning { subject, text });
                     self.to_wake.push(pause);
                 }
             }

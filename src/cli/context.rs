@@ -40,14 +40,14 @@ pub struct ConfigArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
-    /// Do not look at the machines
+    /// Whether to look at the machines first; --refresh=false does not
     #[arg(long = "refresh", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, hide_default_value = true)]
     pub refresh: bool,
     #[command(flatten)]
     pub select: super::select::SelectArgs,
     #[command(flatten)]
     pub guards: guards::GuardArgs,
-    /// Simulate: no machine is touched, state is kept apart under .bmctl/sim (such as seed=7,loss=0.05)
+    /// Simulate: no machine is touched, state is kept apart under .bmctl/sim (seed=7, or with faults: seed=7,loss=0.05)
     #[arg(long, value_name = "FAULTS")]
     pub sim: Option<Faults>,
 }

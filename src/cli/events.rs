@@ -15,10 +15,6 @@ pub fn of_plan(plan: &Plan) -> Vec<Event> {
         // A change always serializes: it has been written into the plan's id.
         change: serde_json::to_value(change).unwrap_or_default(),
     });
-    let first = Event::Stream {
-        format: STREAM_FORMAT,
-        bmctl: env!("CARGO_PKG_VERSION").to_owned(),
-    };
     let last = Event::Planned {
         plan: plan.id.clone(),
         changes: plan.changes.len(),
@@ -26,10 +22,18 @@ pub fn of_plan(plan: &Plan) -> Vec<Event> {
         destructive: plan.destructive(),
         findings: plan.findings.len(),
     };
-    std::iter::once(first)
+    std::iter::once(first())
         .chain(changes)
         .chain([last])
         .collect()
+}
+
+/// What every stream begins with.
+pub fn first() -> Event {
+    Event::Stream {
+        format: STREAM_FORMAT,
+        bmctl: env!("CARGO_PKG_VERSION").to_owned(),
+    }
 }
 
 /// A file of events, readable by its owner.

@@ -111,7 +111,7 @@ enum Command {
     Resume(run::Args),
     /// End a run as Ctrl-C would: what runs goes to its end, nothing else is started
     Abort(run::Args),
-    /// Show the recorded fleet, or a plan file
+    /// Show the recorded fleet, a plan file, or a run again
     Show(show::Args),
     /// Fetch modules from repositories, and lock them and the images
     Init(init::Args),

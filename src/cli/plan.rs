@@ -141,6 +141,7 @@ pub fn expected_time(plan: &Plan, forecast: &Forecast) -> String {
     let times = (human_time(forecast.p50_ms), human_time(forecast.p95_ms));
     let basis = match forecast.guessed.len() {
         0 => "from earlier runs".to_owned(),
+        1 => "1 kind of step was never measured here, and is guessed".to_owned(),
         n => format!("{n} kinds of step were never measured here, and are guessed"),
     };
     let left_out = forecast.left_out();

@@ -12,6 +12,7 @@ use super::events::JsonFile;
 use super::out::Out;
 use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
+use crate::plain::plain;
 use crate::serve::Log;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +154,10 @@ impl Reporter {
                 Some(match outcome {
                     Outcome::Done { detail } => {
                         let word = out.paint_err(green, "done");
-                        format!("{subject}: {title}: {word} after {time} ({detail})")
+                        format!(
+                            "{subject}: {title}: {word} after {time} ({})",
+                            plain(detail)
+                        )
                     }
                     Outcome::AlreadyDone { detail } => {
                         let word = out.paint_err(green, "already done");
@@ -161,7 +165,7 @@ impl Reporter {
                     }
                     Outcome::Failed { why } => {
                         let word = out.paint_err(red, "FAILED");
-                        format!("{subject}: {title}: {word} after {time}: {why}")
+                        format!("{subject}: {title}: {word} after {time}: {}", plain(why))
                     }
                     Outcome::Blocked { by } => {
                         let word = out.paint_err(yellow, "blocked");
@@ -182,7 +186,8 @@ impl Reporter {
                     .as_ref()
                     .map(|s| format!("{s}: "))
                     .unwrap_or_default();
-                Some(format!("{}: {who}{text}", out.paint_err(yellow, "Warning")))
+                let word = out.paint_err(yellow, "Warning");
+                Some(format!("{word}: {who}{}", plain(text)))
             }
             Event::Waiting {
                 subject,

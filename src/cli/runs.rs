@@ -8,6 +8,7 @@ use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global, prune, state};
 use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
+use crate::plain::plain_line;
 use crate::plan::{Change, Plan};
 use crate::store::{Happened, Record, RunRow, Store};
 use crate::units::utc;
@@ -110,7 +111,7 @@ pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
     let records = store.records_about(&args.address).await?;
     let runs = store.runs().await?;
     let recorded = store.recorded().await?;
-    let Some(last) = records.last() else {
+    let Some(last) = records.iter().rfind(|r| r.is_of_begun()).or(records.last()) else {
         let text = match recorded.resources.contains_key(&args.address) {
             true => {
                 "is in the state, and no run has noted anything of it here; `bmctl state history` shows what was done by hand"
@@ -155,6 +156,16 @@ pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
     out.line("  steps:");
     let lines = of_run.iter().filter_map(|r| step_line(r, plan.as_ref()));
     lines.for_each(|text| out.line(&format!("    {text}")));
+    if let Some(kept) = records.last().filter(|r| r.run != last.run) {
+        out.line(&format!("  left as it is by run {}:", kept.run));
+        let plan = match runs.iter().find(|r| r.id == kept.run) {
+            Some(run) => store.plan(&run.plan).await?,
+            None => None,
+        };
+        let line = step_line(kept, plan.as_ref());
+        line.iter()
+            .for_each(|text| out.line(&format!("    {text}")));
+    }
     Ok(Exit::Done)
 }
 
@@ -170,7 +181,7 @@ fn tell_run(run: &RunRow, out: &Out) {
 fn tell_change(change: &Change, out: &Out) {
     out.line(&format!("  because it was to {}:", change.action.verb()));
     for reason in &change.reasons {
-        out.line(&format!("    {reason}"));
+        out.line(&format!("    {}", plain_line(reason)));
     }
     for attribute in &change.attributes {
         if let (Some(before), after) = attribute.shown() {

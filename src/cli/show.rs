@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::context::{self, ConfigArgs};
+use super::events::first;
 use super::out::Out;
 use super::report::{Reporter, Style};
 use super::{CommandResult, Exit, Global, plan as plan_command, runs};
@@ -141,6 +142,7 @@ async fn show_run(global: &Global, args: &Args, run: &str, out: &Out) -> Command
     };
     let reporter = Reporter::new(style, out.as_answer(), None);
     let events = runs::events_of(&store, run).await?;
+    reporter.event(&first());
     for event in &events {
         reporter.event(event);
     }

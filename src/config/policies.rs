@@ -86,7 +86,8 @@ fn policy(name: &str, block: &Block, scope: &Scope<'_>, report: &Report) -> Opti
     });
     reader.known(&["condition", "error_message"], &[]);
     let has_condition = reader.has_attribute("condition");
-    if has_condition == quorum.is_some() {
+    let has_group = block.body.blocks.iter().any(|b| &*b.kind == "at_most_down");
+    if has_condition == has_group {
         let d = Diagnostic::error(codes::POLICY, format!("{subject} needs one rule")).at(
             block.header,
             "`condition` with `error_message`, or `at_most_down`",

@@ -13,6 +13,7 @@ use super::{Action, AttributeChange, Change, Plan, Risk, Step};
 use crate::diag::Color;
 use crate::ids::Addr;
 use crate::model::Weight;
+use crate::plain::{plain, plain_line};
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +124,12 @@ fn findings(out: &mut String, plan: &Plan, view: View) {
             Weight::Warn => (yellow(), "Policy:"),
         };
         let word = paint(view.color, style, word);
-        let _ = writeln!(out, "{word} {} ({})", finding.message, finding.place);
+        let _ = writeln!(
+            out,
+            "{word} {} ({})",
+            plain(&finding.message),
+            finding.place
+        );
     }
 }
 
@@ -133,7 +139,7 @@ const MEMBERS_MAX: usize = 200;
 fn render_group(out: &mut String, plan: &Plan, group: &Group<'_>, view: View) {
     let _ = writeln!(out, "  # {}", group.headline());
     for reason in &group.reasons {
-        let _ = writeln!(out, "  #   {reason}");
+        let _ = writeln!(out, "  #   {}", plain_line(reason));
     }
     let symbol = group.action.symbol();
     let symbol = paint(view.color, style_of(group.action), &format!("{symbol:>3}"));
@@ -167,7 +173,11 @@ fn render_members(out: &mut String, plan: &Plan, group: &Group<'_>, view: View) 
         match (&change.node, &change.disk) {
             (Some(node), Some(disk)) => {
                 let fate = paint(view.color, red(), fate_of_disk(plan, change));
-                let _ = writeln!(out, "      ! {key} on {node}, disk: {disk}: {fate}");
+                let _ = writeln!(
+                    out,
+                    "      ! {key} on {node}, disk: {}: {fate}",
+                    plain_line(disk)
+                );
             }
             (Some(node), None) => {
                 let _ = writeln!(out, "        {key} on {node}");
@@ -177,7 +187,7 @@ fn render_members(out: &mut String, plan: &Plan, group: &Group<'_>, view: View) 
         // What is not said of all of them is said of each.
         for reason in &change.reasons {
             if !group.reasons.contains(&reason.as_str()) {
-                let _ = writeln!(out, "        #   {reason}");
+                let _ = writeln!(out, "        #   {}", plain_line(reason));
             }
         }
     }
@@ -218,7 +228,12 @@ pub(super) fn fate_of_disk(plan: &Plan, change: &Change) -> &'static str {
 
 fn warnings(out: &mut String, plan: &Plan, view: View) {
     for warning in &plan.warnings {
-        let _ = writeln!(out, "{} {warning}", paint(view.color, yellow(), "Warning:"));
+        let _ = writeln!(
+            out,
+            "{} {}",
+            paint(view.color, yellow(), "Warning:"),
+            plain(warning)
+        );
     }
 }
 
@@ -242,7 +257,7 @@ fn render_change(out: &mut String, plan: &Plan, change: &Change, view: View) {
         .unwrap_or_default();
     let _ = writeln!(out, "  # {}{on} {verb}", change.addr);
     for reason in &change.reasons {
-        let _ = writeln!(out, "  #   {reason}");
+        let _ = writeln!(out, "  #   {}", plain_line(reason));
     }
     let symbol = paint(view.color, style, &format!("{:>3}", change.action.symbol()));
     let _ = writeln!(out, "{symbol} {} {{", change.addr);
@@ -265,7 +280,7 @@ fn render_change(out: &mut String, plan: &Plan, change: &Change, view: View) {
     }
     if let Some(disk) = &change.disk {
         let what = paint(view.color, red(), fate_of_disk(plan, change));
-        let _ = writeln!(out, "      ! disk: {disk}: {what}");
+        let _ = writeln!(out, "      ! disk: {}: {what}", plain_line(disk));
     }
     let _ = writeln!(
         out,
@@ -350,7 +365,7 @@ pub fn literal(value: &Value) -> String {
         Value::Object(fields) => {
             let fields: Vec<String> = fields
                 .iter()
-                .map(|(k, v)| format!("{k} = {}", literal(v)))
+                .map(|(k, v)| format!("{} = {}", plain_line(k), literal(v)))
                 .collect();
             format!("{{ {} }}", fields.join(", "))
         }

@@ -23,6 +23,7 @@ pub struct Before {
 pub struct Inverse {
     pub fleet: Fleet,
     pub facts: BTreeMap<Addr, ImageFacts>,
+    /// What the run touched; without a target, nothing of it is left to take back.
     pub selection: Selection,
     /// What has no inverse, a sentence each.
     pub lost: Vec<String>,

@@ -33,37 +33,61 @@ pub enum Happened {
 impl Store {
     /// Everything a run noted, in order.
     pub async fn records_of_run(&self, run: &str) -> Result<Vec<Record>, StoreError> {
-        self.last_records(|record| record.run == run).await
+        self.last_records(|record| record.run == run, |found| !found.is_empty())
+            .await
     }
 
-    /// What the last run that had to do with a resource noted of it, in order.
+    /// What the last run that began with a resource noted of it, and every later one that did not, in order.
     pub async fn records_about(&self, subject: &Addr) -> Result<Vec<Record>, StoreError> {
-        self.last_records(|record| record.subject == *subject).await
+        let has_begun = |found: &[Record]| found.iter().any(Record::is_of_begun);
+        self.last_records(|record| record.subject == *subject, has_begun)
+            .await
     }
 
-    /// The last run's records that are wanted. They are looked for from the end of the journal: that the rest is not needed is
-    /// known when another run's work comes up, because one follows on the other.
+    /// The records that are wanted, of the last runs that have some, until those are enough. They are looked for from the end of
+    /// the journal: that the rest of a run is not needed is known when another run's work comes up, because one follows on the other.
     async fn last_records(
         &self,
         is_wanted: impl Fn(&Record) -> bool,
+        is_enough: impl Fn(&[Record]) -> bool,
     ) -> Result<Vec<Record>, StoreError> {
         let mut read = self.read().await?;
         let mut found: Vec<Record> = Vec::new();
+        let mut enough = false;
         let each = |row| {
             let record = record(row)?;
-            let is_same = found.first().is_none_or(|f| f.run == record.run);
-            // A run settles what another has left in doubt before it does anything of its own.
-            if !is_same && !matches!(record.what, Happened::Settled(_)) {
-                return Ok(ControlFlow::Break(()));
+            let is_same = found.last().is_none_or(|f| f.run == record.run);
+            if !is_same && enough {
+                // A run settles what another has left in doubt before it does anything of its own.
+                return Ok(match record.what {
+                    Happened::Settled(_) => ControlFlow::Continue(()),
+                    Happened::Started | Happened::Finished(_) | Happened::Noted(_) => {
+                        ControlFlow::Break(())
+                    }
+                });
             }
-            if is_same && is_wanted(&record) {
+            if is_wanted(&record) {
                 found.push(record);
+                enough = enough || is_enough(&found);
             }
             Ok(ControlFlow::Continue(()))
         };
         Chain::Journal.back(&mut read.tx, &read.head, each).await?;
         found.reverse();
         Ok(found)
+    }
+}
+
+impl Record {
+    /// Whether the run that noted it has begun with its subject: one that was kept from it has changed nothing.
+    pub fn is_of_begun(&self) -> bool {
+        match &self.what {
+            Happened::Started | Happened::Settled(_) | Happened::Noted(_) => true,
+            Happened::Finished(outcome) => match outcome {
+                Outcome::Done { .. } | Outcome::AlreadyDone { .. } | Outcome::Failed { .. } => true,
+                Outcome::Blocked { .. } | Outcome::Outside { .. } | Outcome::NotStarted => false,
+            },
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::not_so;
 use crate::drivers::{Asked, Done, Trouble, child};
+use crate::plain::plain_line;
 
 /// Of what a program says, the end is kept: that is where it says what is wrong.
 const SAID_BYTES_MAX: usize = 4096;
@@ -149,7 +150,7 @@ impl Said {
     /// For a terminal: no control characters but the ends of lines.
     fn shown(&self) -> String {
         let text = String::from_utf8_lossy(&self.bytes);
-        let lines = text.lines().map(|line| harmless(line.trim_end()));
+        let lines = text.lines().map(|line| plain_line(line.trim_end()));
         let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
         let cut = if self.is_cut { "..." } else { "" };
         match lines.is_empty() {
@@ -157,17 +158,6 @@ impl Said {
             false => format!("; it said: {cut}{}", lines.join("\n    ")),
         }
     }
-}
-
-fn harmless(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
-    for c in line.chars() {
-        match c.is_control() {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
-        }
-    }
-    out
 }
 
 /// What comes next; none of it once the output is closed, which then stays silent.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{counts, disks, duration, risks};
+use crate::plain::steers;
 use crate::plan::draw::{self, Instances};
 use crate::plan::forecast::{Forecast, human_time};
 use crate::plan::{Change, Plan};
@@ -232,6 +233,7 @@ fn escape(text: &str) -> String {
             '&' => out.push_str("&amp;"),
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
+            c if steers(c) && c != '\n' => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{counts, disks, duration, risks};
+use crate::plain::{plain_line, steers};
 use crate::plan::forecast::Forecast;
 use crate::plan::groups::{Group, groups};
 use crate::plan::{AttributeChange, Plan};
@@ -210,6 +211,7 @@ fn escape(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
+            c if steers(c) => out.extend(c.escape_unicode()),
             c => out.push(c),
         }
     }
@@ -218,5 +220,5 @@ fn escape(text: &str) -> String {
 
 /// Within backticks nothing but a backtick counts.
 fn code(text: &str) -> String {
-    text.replace('`', "'")
+    plain_line(text).replace('`', "'")
 }
