@@ -483,9 +483,27 @@ fn a_missing_directory_a_missing_variable_and_a_wrong_key_are_errors() {
 #[test]
 fn what_is_written_is_closed_to_others_and_holds_no_secret() {
     let place = Place::new();
+    // They are there already, open to everybody.
+    let told = ["plan.json", "events.json", "report.md"].map(|name| place.dir.path().join(name));
+    for file in &told {
+        std::fs::write(file, "").unwrap();
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    }
     place
-        .run(&["plan", "--refresh=false", "--out", "plan.json"])
+        .run(&[
+            "plan",
+            "--refresh=false",
+            "--out",
+            "plan.json",
+            "--json-into",
+            "events.json",
+            "--report",
+            "report.md",
+        ])
         .expect(0);
+    for file in &told {
+        assert_eq!(mode(file), 0o600, "{}", file.display());
+    }
     place.run(&["apply", "--sim", "seed=7"]).expect(0);
     let state = place.path(".bmctl");
     for dir in [&state, &state.join("sim")] {
@@ -620,6 +638,11 @@ fn signatures_are_asked_for_where_keys_are_trusted() {
         .run(&["verify", "good.json", "--sim", "--json"])
         .expect(5);
     contains(&stale.out, &["state: instance.web: was not in the state"]);
+    let runs: serde_json::Value =
+        serde_json::from_str(&place.run(&["runs", "--sim", "--json"]).expect(0).out).unwrap();
+    let first = runs[0]["run"].as_str().unwrap();
+    run(&["rollback", first, "--out", "back.json", "--sign", "ci.key"]).expect(0);
+    run(&["apply", "back.json"]).expect(0);
     std::fs::set_permissions(
         place.dir.path().join("ci.key"),
         std::fs::Permissions::from_mode(0o644),

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Exit, Failure};
@@ -44,12 +43,7 @@ pub struct JsonFile {
 
 impl JsonFile {
     pub fn create(path: &Path) -> Result<JsonFile, Failure> {
-        let file = std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)
+        let file = super::plan::private(path)
             .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))?;
         Ok(JsonFile {
             path: path.to_owned(),

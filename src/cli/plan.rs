@@ -1,7 +1,7 @@
 //! `bmctl plan`
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::context::{self, PlanArgs, Session};
@@ -197,16 +197,24 @@ pub fn save(plan: &Plan, path: &Path, key: Option<&PrivateKey>) -> Result<(), Fa
 
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
-    let mut file = std::fs::OpenOptions::new()
+    let mut file = private(path).map_err(trouble)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(trouble)
+}
+
+/// Opens a file for its owner alone, also one that was there and open to others. What is no file, such as a pipe, is left as it is.
+pub fn private(path: &Path) -> std::io::Result<std::fs::File> {
+    let file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)
-        .map_err(trouble)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(trouble)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 /// Reads a plan file, bounded; and who signed it, if somebody did.
