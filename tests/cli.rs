@@ -735,6 +735,10 @@ fn guards_stand_between_a_plan_and_the_machines() {
     place.write("main.hcl", policy("approve"));
     run(&["plan"]).expect(0);
     contains(&run(&["apply"]).expect(7).err, &["--approve few says yes"]);
+    contains(
+        &run(&["apply", "--approve", "fews"]).expect(64).err,
+        &["there is no policy of that name; did you mean `few`?"],
+    );
     run(&["apply", "--approve", "few", "--target", "instance.web"]).expect(0);
     place.write("main.hcl", policy("warn"));
     run(&["apply"]).expect(0);
@@ -1122,7 +1126,7 @@ fn running_systems_are_written_down_and_taken_over() {
             "there is nothing to write",
         ],
     );
-    let found = run(&[&nodes[..], &["--image", "image.disk"]].concat()).expect(1);
+    let found = run(&[&nodes[..], &["--image", "image.disk"]].concat()).expect(0);
     contains(&found.out, &["Wrote fleet/running.hcl: 2 running systems"]);
     let path = place.dir.path().join("fleet/running.hcl");
     let text = std::fs::read_to_string(&path).unwrap();

@@ -145,6 +145,8 @@ async fn under_lease(
             },
         ));
     }
+    // Also of a plan without changes: `plan` says so too.
+    guards::enforce(&plan, &args.plan.guards, Stage::Apply)?;
     if plan.is_empty() {
         // A program that reads events is told that there are none.
         let reporter = reporter(&args, out)?;
@@ -156,7 +158,6 @@ async fn under_lease(
         reporter.close();
         return Ok(Exit::Done);
     }
-    guards::enforce(&plan, &args.plan.guards, Stage::Apply)?;
     let approved = args.auto_approve || from_file || args.plan.sim.is_some();
     if !approved && !confirm(intent, out)? {
         return Ok(Exit::Declined);

@@ -201,6 +201,7 @@ fn make_private(dir: &Path) -> Result<(), Failure> {
 impl Session {
     pub async fn open(configured: Configured, args: &PlanArgs) -> Result<Session, Failure> {
         let selection = args.select.selection()?;
+        guards::are_declared(&args.guards, &configured.loaded)?;
         let faults = args.sim.as_ref();
         let backend = &configured.loaded.settings.state;
         let (store, state_dir) =
@@ -226,6 +227,7 @@ impl Session {
         out: &Out,
     ) -> Result<(Session, Lease), Failure> {
         let selection = args.select.selection()?;
+        guards::are_declared(&args.guards, &configured.loaded)?;
         let faults = args.sim.as_ref();
         let backend = &configured.loaded.settings.state;
         let (store, state_dir) =

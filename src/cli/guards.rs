@@ -3,7 +3,7 @@
 use super::context::Session;
 use super::out::Out;
 use super::{Exit, Failure};
-use crate::config::{Rule, policies};
+use crate::config::{Loaded, Rule, did_you_mean, policies};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::model::{Finding, Observed, Recorded, Weight};
 use crate::plan::{Plan, planfile, quorum, view};
@@ -23,6 +23,28 @@ pub struct GuardArgs {
 pub enum Stage {
     Plan,
     Apply,
+}
+
+/// A slip in `--approve` would approve nothing, and be found out in CI.
+pub fn are_declared(args: &GuardArgs, loaded: &Loaded) -> Result<(), Failure> {
+    let names: Vec<&str> = loaded
+        .policies
+        .list
+        .iter()
+        .map(|p| p.name.as_str())
+        .collect();
+    let mut unknown = args
+        .approve
+        .iter()
+        .filter(|name| !names.contains(&name.as_str()));
+    match unknown.next() {
+        Some(name) => {
+            let near = did_you_mean(name, names).map_or(String::new(), |near| format!("; {near}"));
+            let text = format!("--approve {name}: there is no policy of that name{near}");
+            Err(Failure::new(Exit::Usage, text))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Asks every policy of the configuration, tells what does not hold, and notes it in the plan.

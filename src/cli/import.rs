@@ -14,7 +14,7 @@ use crate::config::Console;
 use crate::config::generate::{self, Running};
 use crate::ids::{Addr, Kind, Name};
 use crate::model::{Fleet, Import};
-use crate::plan::takeover::{self, Asked, Found, named_after};
+use crate::plan::takeover::{self, Asked, Found, Sorted, named_after};
 use crate::plan::{Intent, Pattern};
 
 /// Take over the system that stands on a node as a declared instance, as it is: nothing is written, no machine is touched
@@ -160,7 +160,14 @@ async fn generate(
         image: args.image.as_ref(),
     };
     let recorded = session.store.recorded().await?;
-    let (found, mut left) = takeover::find(fleet, &recorded, &observed, asked);
+    let Sorted {
+        found,
+        unsure: mut left,
+        managed,
+    } = takeover::find(fleet, &recorded, &observed, asked);
+    for (node, instance) in managed {
+        out.note(&format!("{node} is left out: carries {instance} already"));
+    }
     let systems = written(&session, common, &found, &mut left)?;
     for (node, why) in &left {
         out.note(&format!("{node} is left out: {why}"));

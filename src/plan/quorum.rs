@@ -129,6 +129,8 @@ fn down_already<'a>(
         let wanted = record.desired.power_state == PowerState::On;
         let why = match (&record.phase, observed.power.get(&record.node)) {
             (_, Some(PowerSeen::Off)) if wanted => "is off",
+            // What cannot be asked may be down: to count it as up would be a guess in the wrong direction.
+            (_, Some(PowerSeen::Unknown(_))) if wanted => "does not answer",
             (InstancePhase::Deploying, _) => "is not deployed to its end",
             (InstancePhase::Destroying, _) => "is being taken down",
             (InstancePhase::NeedsAttention(_), _) => "needs attention",

@@ -40,14 +40,24 @@ pub fn named_after(node: &Addr, name: Option<&Name>) -> Addr {
     Addr::new(Kind::Instance, name.unwrap_or(&node.name).clone(), key)
 }
 
-/// The systems that can be declared, and why each of the others cannot.
+/// What came of those that were asked for.
+#[derive(Debug, Default)]
+pub struct Sorted<'a> {
+    pub found: Vec<Found<'a>>,
+    /// Nodes whose systems cannot be declared as they stand, and why.
+    pub unsure: Vec<(&'a Addr, String)>,
+    /// Nodes that carry an instance of the state, and which: there is nothing to take over.
+    pub managed: Vec<(&'a Addr, Addr)>,
+}
+
+/// The systems that can be declared, and what is with each of the others.
 pub fn find<'a>(
     fleet: &'a Fleet,
     recorded: &Recorded,
     observed: &Observed,
     asked: Asked<'a>,
-) -> (Vec<Found<'a>>, Vec<(&'a Addr, String)>) {
-    let (mut found, mut left) = (Vec::new(), Vec::new());
+) -> Sorted<'a> {
+    let mut sorted = Sorted::default();
     let stands: BTreeMap<&Addr, &Addr> = recorded
         .resources
         .iter()
@@ -55,20 +65,23 @@ pub fn find<'a>(
         .collect();
     let mut names = BTreeSet::new();
     for (to, node) in asked.pairs {
-        let free = match stands.get(node) {
-            Some(instance) => Err(format!("carries {instance} already")),
-            None if !names.insert(to.clone()) => Err(format!(
+        if let Some(instance) = stands.get(node) {
+            sorted.managed.push((node, (*instance).clone()));
+            continue;
+        }
+        let free = match names.insert(to.clone()) {
+            true => can_be_declared(fleet, &to),
+            false => Err(format!(
                 "another one is {to} already: give one of them a name with --as"
             )),
-            None => can_be_declared(fleet, &to),
         };
         let one = free.and_then(|()| one(fleet, observed, (to, node), asked.flavor, asked.image));
         match one {
-            Ok(one) => found.push(one),
-            Err(why) => left.push((node, why)),
+            Ok(one) => sorted.found.push(one),
+            Err(why) => sorted.unsure.push((node, why)),
         }
     }
-    (found, left)
+    sorted
 }
 
 fn can_be_declared(fleet: &Fleet, to: &Addr) -> Result<(), String> {

@@ -5,6 +5,7 @@ mod dies;
 mod forecasts;
 mod gates;
 mod machine;
+mod quorums;
 mod racks;
 mod rig;
 mod rollouts;
