@@ -1,6 +1,7 @@
 //! A whole configuration as typed values, with the places they were written at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{
     Flavor, Image, Import, Instance, Lifecycle, Moved, Network, Nic, Node, Removed, Resource, Site,
@@ -42,7 +43,8 @@ pub struct Fleet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub block: Span,
-    pub attributes: BTreeMap<String, Span>,
+    /// Of one block's many instances, most have theirs in common.
+    pub attributes: Arc<BTreeMap<String, Span>>,
 }
 
 impl Origin {

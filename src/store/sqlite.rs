@@ -123,9 +123,10 @@ impl Tx {
     }
 
     pub async fn rows(&mut self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let rows = bind(sqlx::query(sql), args).fetch_all(&mut *self.tx).await;
-        rows.and_then(|rows| rows.iter().map(row).collect())
-            .map_err(|e| StoreError::of_database(&self.place, e))
+        // Row by row: a state of thousands of machines is not held in both forms.
+        let rows = bind(sqlx::query(sql), args).try_map(|found: SqliteRow| row(&found));
+        let rows = rows.fetch_all(&mut *self.tx).await;
+        rows.map_err(|e| StoreError::of_database(&self.place, e))
     }
 
     pub async fn commit(self) -> Result<(), StoreError> {

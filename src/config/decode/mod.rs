@@ -12,6 +12,8 @@ mod node;
 mod reader;
 mod site;
 
+use std::collections::BTreeMap;
+
 pub use reader::{Reader, addresses};
 
 use super::value::Entries;
@@ -53,15 +55,25 @@ pub fn resource(mut reader: Reader<'_>, addr: &Addr, fleet: &mut Fleet) -> Optio
     }
 }
 
+/// Instances of one block stand next to each other, and nearly all of them have their places in common.
+fn shared(mut origin: Origin, addr: &Addr, others: &BTreeMap<Addr, Origin>) -> Origin {
+    if let Some((_, before)) = others.range(..addr).next_back()
+        && *before == origin
+    {
+        origin.attributes = before.attributes.clone();
+    }
+    origin
+}
+
 fn keep<T>(
     reader: Reader<'_>,
     addr: &Addr,
     read: Option<T>,
-    all: &mut std::collections::BTreeMap<Addr, T>,
-    origins: &mut std::collections::BTreeMap<Addr, Origin>,
+    all: &mut BTreeMap<Addr, T>,
+    origins: &mut BTreeMap<Addr, Origin>,
 ) -> Option<Entries> {
     let (effective, origin) = reader.finish();
-    origins.insert(addr.clone(), origin);
+    origins.insert(addr.clone(), shared(origin, addr, origins));
     let (read, effective) = read.zip(effective)?;
     all.insert(addr.clone(), read);
     Some(effective)

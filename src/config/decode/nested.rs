@@ -117,7 +117,7 @@ impl<'b> Reader<'b> {
         };
         let read = read(&mut inner, labels);
         let (effective, origin) = inner.finish();
-        self.origin.extend(origin.attributes);
+        self.origin.extend(Arc::unwrap_or_clone(origin.attributes));
         match read.zip(effective) {
             Some((value, effective)) => {
                 out.values.push(value);

@@ -319,7 +319,7 @@ impl<'b> Reader<'b> {
         }
         let origin = Origin {
             block: self.header,
-            attributes: self.origin,
+            attributes: Arc::new(self.origin),
         };
         ((!self.failed).then_some(self.effective), origin)
     }
