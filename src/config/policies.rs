@@ -110,7 +110,8 @@ fn policy(name: &str, block: &Block, scope: &Scope<'_>, report: &Report) -> Opti
     })
 }
 
-/// A slip in a name is told when the configuration is read, not on the day the policy is needed.
+/// A slip in the name of a variable or a local is told when the configuration is read, not on the day the policy is needed. What
+/// `plan` has is known once there is one: a condition that asks for something else is not met.
 fn names_exist(block: &Block, scope: &Scope<'_>, report: &Report) {
     let nothing = Frame {
         name: PLAN,
