@@ -31,7 +31,7 @@ test-rack: setup
 # The engine is made to fail at every step in every way, and the real process is killed 200 times.
 crash:
 	cargo build
-	cargo test --test bmctl -- engine::tricks kill:: --include-ignored
+	cargo test --test bmctl -- engine::tricks engine::dies kill:: --include-ignored
 
 # Random histories of new seeds; a seed that fails is printed, and belongs into tests/engine/soak/seeds.txt when it is mended.
 MINUTES ?= 5

@@ -283,14 +283,15 @@ fn another_key_plans_nothing() {
         assert_eq!(ended.status.code(), Some(code), "{args:?}: {said}");
         assert!(said.contains(part), "{args:?}: {said}");
     };
-    place.expect(&["plan", "--sim", "seed=1", "--out", "saved.plan"]);
+    let saved = place.path("saved.plan").display().to_string();
+    place.expect(&["plan", "--sim", "seed=1", "--out", &saved]);
     let refused = "the sealing key is not the one it was sealed with";
     for args in [
         vec!["plan", "--sim", "seed=1"],
         vec!["apply", "--sim", "seed=1"],
         vec!["destroy", "--sim", "seed=1"],
-        vec!["apply", "--sim", "seed=1", "saved.plan"],
-        vec!["verify", "--sim", "saved.plan"],
+        vec!["apply", "--sim", "seed=1", &saved],
+        vec!["verify", "--sim", &saved],
     ] {
         other(&args, 1, refused);
     }

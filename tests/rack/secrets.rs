@@ -127,8 +127,9 @@ fn no_secret_of_a_deploy_is_anywhere() {
             + &instance("web", "r1-01", "partition", user_data)),
     );
     let (out, err) = (rack.path().join("out"), rack.path().join("err"));
+    let events = rack.path().join("events.json").display().to_string();
     let mut apply = rack
-        .inside(&["apply", "--auto-approve", "--json-into", "events.json"])
+        .inside(&["apply", "--auto-approve", "--json-into", &events])
         .env("BMCTL_VAR_canary", VARIABLE)
         .env("BMCTL_LOG", "trace")
         .stdout(std::fs::File::create(&out).unwrap())
