@@ -13,6 +13,8 @@ test: setup test-quick test-browser test-rack
 # What holds promises for long: races by the hundred, servers killed again and again, 200 kills, new seeds.
 test-long: test-store crash soak
 
+# Much of their time is waiting: for a clock, a server, a connection that is cut.
+test-quick: export RUST_TEST_THREADS := $(or $(RUST_TEST_THREADS),$(shell expr 2 \* $$(nproc)))
 test-quick: lint
 	cargo test --lib --bins
 	cargo test --test bmctl

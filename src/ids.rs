@@ -36,7 +36,8 @@ macro_rules! serde_as_text {
     ($($t:ty),+) => {$(
         impl serde::Serialize for $t {
             fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                s.collect_str(self)
+                // Whole: a serializer looks through every piece by itself, and names are written by the million.
+                s.serialize_str(&self.to_string())
             }
         }
         impl<'de> serde::Deserialize<'de> for $t {
@@ -233,10 +234,20 @@ impl Hash for Key {
     }
 }
 
+/// Stands for itself between quotes.
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Key::Index(n) => write!(f, "[{n}]"),
+            Key::Text(t) if t.bytes().all(is_plain) => {
+                f.write_str("[\"")?;
+                f.write_str(t)?;
+                f.write_str("\"]")
+            }
             Key::Text(t) => {
                 f.write_str("[\"")?;
                 for c in t.chars() {
@@ -287,9 +298,10 @@ pub fn fmt_path(path: &[ModuleStep], f: &mut fmt::Formatter<'_>) -> fmt::Result 
         if i > 0 {
             f.write_str(".")?;
         }
-        write!(f, "module.{}", step.name)?;
+        f.write_str("module.")?;
+        f.write_str(step.name.as_str())?;
         if let Some(key) = &step.key {
-            write!(f, "{key}")?;
+            fmt::Display::fmt(key, f)?;
         }
     }
     Ok(())
@@ -301,11 +313,13 @@ impl fmt::Display for Addr {
             fmt_path(&self.module, f)?;
             f.write_str(".")?;
         }
-        write!(f, "{}.{}", self.kind, self.name)?;
-        if let Some(key) = &self.key {
-            write!(f, "{key}")?;
+        f.write_str(self.kind.as_str())?;
+        f.write_str(".")?;
+        f.write_str(self.name.as_str())?;
+        match &self.key {
+            Some(key) => fmt::Display::fmt(key, f),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -34,19 +34,7 @@ pub fn of_walks(plan: &Plan, durations: &Durations, median: Walk, slow: Walk) ->
         .filter(|s| durations.of(&s.step).count == 0)
         .map(|s| s.step.title())
         .collect();
-    let mut spans: BTreeMap<&Addr, Span> = BTreeMap::new();
-    let mut late_ms: BTreeMap<&Addr, u64> = BTreeMap::new();
-    for ((step, times), late) in plan.steps.iter().zip(&median.times).zip(&slow.times) {
-        if let Some(times) = times {
-            let span = spans.entry(&step.subject).or_insert(*times);
-            span.begin_ms = span.begin_ms.min(times.begin_ms);
-            span.end_ms = span.end_ms.max(times.end_ms);
-        }
-        if let Some(late) = late {
-            let end = late_ms.entry(&step.subject).or_insert(0);
-            *end = (*end).max(late.end_ms);
-        }
-    }
+    let late = slow.spans(plan).into_iter();
     let mut outside = median.outside.clone();
     outside.extend(slow.outside.iter().map(|(a, why)| (a.clone(), why.clone())));
     Forecast {
@@ -54,8 +42,8 @@ pub fn of_walks(plan: &Plan, durations: &Durations, median: Walk, slow: Walk) ->
         p95_ms: slow.end_ms(),
         guessed: guessed.into_iter().map(str::to_owned).collect(),
         critical: median.critical(plan),
-        spans: owned(spans),
-        late_ms: owned(late_ms),
+        spans: owned(median.spans(plan)),
+        late_ms: late.map(|(a, span)| (a.clone(), span.end_ms)).collect(),
         outside,
     }
 }
@@ -159,6 +147,22 @@ impl Walk {
             *freed_by = cause;
         }
         self.to_come.push(Reverse((end_ms, Next::Ends(id))));
+    }
+
+    /// From the begin of each resource's first step to the end of its last. Its steps stand together for the most part: the map
+    /// is asked once for each stretch.
+    fn spans<'p>(&self, plan: &'p Plan) -> BTreeMap<&'p Addr, Span> {
+        let mut out: BTreeMap<&Addr, Span> = BTreeMap::new();
+        for stretch in plan.steps.chunk_by(|a, b| a.subject == b.subject) {
+            let times = stretch.iter().map(|s| self.times.get(s.id.0 as usize));
+            let whole = times.filter_map(|t| *t?).reduce(Span::over);
+            if let (Some(first), Some(span)) = (stretch.first(), whole) {
+                out.entry(&first.subject)
+                    .and_modify(|known| *known = known.over(span))
+                    .or_insert(span);
+            }
+        }
+        out
     }
 
     fn end_ms(&self) -> u64 {

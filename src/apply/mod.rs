@@ -16,6 +16,8 @@ mod drive;
 #[deny(clippy::disallowed_methods)]
 pub mod forecast;
 #[deny(clippy::disallowed_methods)]
+mod held;
+#[deny(clippy::disallowed_methods)]
 pub mod lifecycle;
 #[deny(clippy::disallowed_methods)]
 pub mod loans;

@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::budgets::Budgets;
+use super::held::Held;
 use super::queues::Entry;
-use super::turns::{Ended, Follows, Pause, RolloutId, Turn, Turns, Wave};
+use super::turns::{Ended, Follows, Hold, Pause, RolloutId, Turn, Turns};
 use super::windows::Windows;
 use crate::model::event::Outcome;
 use crate::plan::forecast::Durations;
@@ -47,7 +48,7 @@ pub struct Schedule<'p> {
     windows: Windows<'p>,
     now_ms: i64,
     /// Ready steps whose turn has not come.
-    held: BTreeMap<(RolloutId, Wave), BTreeSet<Entry>>,
+    held: Held,
     /// What was told of steps that wait.
     told: BTreeMap<usize, String>,
     open: usize,
@@ -84,7 +85,7 @@ impl<'p> Schedule<'p> {
             turns: Turns::of(plan),
             windows: Windows::of(plan, durations),
             now_ms: 0,
-            held: BTreeMap::new(),
+            held: Held::default(),
             told: BTreeMap::new(),
             open: count,
             running: 0,
@@ -125,7 +126,7 @@ impl<'p> Schedule<'p> {
         self.stopping = true;
         self.ready.clear();
         self.budgets.stop();
-        self.held.clear();
+        self.held = Held::default();
         let mut out = Vec::new();
         for at in 0..self.status.len() {
             match self.status[at] {
@@ -171,8 +172,8 @@ impl<'p> Schedule<'p> {
         if self.stopping {
             return Vec::new();
         }
-        if let Some(id) = self.turns.woken(rollout) {
-            self.ready.extend(self.held.remove(&id).unwrap_or_default());
+        if let Some(begun) = self.turns.woken(rollout) {
+            self.release(begun);
         }
         self.start_what_fits()
     }
@@ -183,9 +184,7 @@ impl<'p> Schedule<'p> {
             pause,
             blocked,
         } = follows;
-        if let Some(id) = moved {
-            self.ready.extend(self.held.remove(&id).unwrap_or_default());
-        }
+        moved.into_iter().for_each(|what| self.release(what));
         out.extend(pause.map(Action::Wake));
         for (at, by) in blocked {
             if matches!(self.status[at], Status::Waiting | Status::Ready) {
@@ -193,6 +192,10 @@ impl<'p> Schedule<'p> {
                 self.block_followers(at, out);
             }
         }
+    }
+
+    fn release(&mut self, what: Hold) {
+        self.ready.extend(self.held.release(what));
     }
 
     /// A step that was to be started and was not: it has no end but this.
@@ -226,9 +229,7 @@ impl<'p> Schedule<'p> {
         self.budgets.never(at);
         let entry = (std::cmp::Reverse(self.rank[at]), at);
         self.ready.remove(&entry);
-        self.held.values_mut().for_each(|held| {
-            held.remove(&entry);
-        });
+        self.held.remove(entry);
         out.push(Action::End(self.plan.steps[at].id, outcome));
         let follows = self.turns.ended(at, Ended::Never);
         if !self.stopping {
@@ -244,10 +245,15 @@ impl<'p> Schedule<'p> {
         self.ready.insert((std::cmp::Reverse(self.rank[at]), at));
     }
 
+    /// Whoever has waited for a place comes before who has not.
+    fn next(&mut self) -> Option<Entry> {
+        let waited = self.budgets.let_in().or_else(|| self.held.let_in());
+        waited.or_else(|| self.ready.pop_first())
+    }
+
     fn start_what_fits(&mut self) -> Vec<Action> {
         let mut out = Vec::new();
-        // Whoever has waited for a place comes before who has not.
-        while let Some(entry) = self.budgets.let_in().or_else(|| self.ready.pop_first()) {
+        while let Some(entry) = self.next() {
             let at = entry.1;
             if self.status[at] != Status::Ready {
                 continue;
@@ -256,13 +262,17 @@ impl<'p> Schedule<'p> {
                 self.outside(at, &why, &mut out);
                 continue;
             }
-            if let Turn::Later(rollout, wave) = self.turns.ask(at) {
-                self.held.entry((rollout, wave)).or_default().insert(entry);
-                if !self.silent {
-                    let reason = self.turns.reason(at);
-                    out.extend(reason.and_then(|reason| self.waits_for(at, reason)));
+            match self.turns.ask(at) {
+                Turn::Go => {}
+                Turn::Begin(begun) => self.release(begun),
+                Turn::Later(hold) => {
+                    self.held.keep(entry, hold);
+                    if !self.silent {
+                        let reason = self.turns.reason(hold);
+                        out.extend(reason.and_then(|reason| self.waits_for(at, reason)));
+                    }
+                    continue;
                 }
-                continue;
             }
             if let Err(reason) = self.budgets.take(at, entry) {
                 if !self.silent {
@@ -301,8 +311,7 @@ impl<'p> Schedule<'p> {
         }
         const WHY: &str =
             "rollouts that wait for each other; apply again, with --target for a part";
-        let held = std::mem::take(&mut self.held);
-        for (_, at) in held.into_values().flatten() {
+        for (_, at) in self.held.take() {
             if self.status[at] == Status::Ready {
                 self.never(at, Outcome::Blocked { by: WHY.to_owned() }, out);
                 self.block_followers(at, out);

@@ -21,18 +21,34 @@ pub enum Ended {
     Never,
 }
 
+/// A member's place in its rollout.
+pub type MemberId = usize;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     Go,
-    /// Asked again when somebody in this wave has ended, or the wave begins.
-    Later(RolloutId, Wave),
+    /// It goes, and who waits for that may ask again.
+    Begin(Hold),
+    /// Asked again when this has happened.
+    Later(Hold),
+}
+
+/// What one waits for whose turn has not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hold {
+    /// The wave begins.
+    Wave(RolloutId, Wave),
+    /// One of a group of the rollout is up again.
+    Group(RolloutId, usize),
+    /// The member begins, or has its end without.
+    Member(RolloutId, MemberId),
 }
 
 /// What follows from the end of a step.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Follows {
-    /// Who waits in this wave may ask again.
-    pub moved: Option<(RolloutId, Wave)>,
+    /// Who waits for one of these may ask again.
+    pub moved: Vec<Hold>,
     /// The next wave begins after so many seconds.
     pub pause: Option<Pause>,
     /// Steps that will not be started, and why.
@@ -49,7 +65,7 @@ pub struct Pause {
 pub struct Turns<'p> {
     rollouts: Vec<Going<'p>>,
     /// For each step of the plan the member it belongs to.
-    of_step: Vec<Option<(RolloutId, usize)>>,
+    of_step: Vec<Option<(RolloutId, MemberId)>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +94,7 @@ struct Member {
     open: usize,
     groups: Vec<usize>,
     /// Members whose steps its own wait for: it would hold a place that they need.
-    after: Vec<usize>,
+    after: Vec<MemberId>,
     has_begun: bool,
     has_failed: bool,
     was_skipped: bool,
@@ -89,8 +105,14 @@ impl<'p> Turns<'p> {
         let mut of_step = vec![None; plan.steps.len()];
         let mut by_subject: BTreeMap<&Addr, Vec<usize>> = BTreeMap::new();
         if !plan.rollouts.is_empty() {
-            for (at, step) in plan.steps.iter().enumerate() {
-                by_subject.entry(&step.subject).or_default().push(at);
+            for stretch in plan.steps.chunk_by(|a, b| a.subject == b.subject) {
+                if let Some(first) = stretch.first() {
+                    let numbers = stretch.iter().map(|s| s.id.0 as usize);
+                    by_subject
+                        .entry(&first.subject)
+                        .or_default()
+                        .extend(numbers);
+                }
             }
         }
         let mut rollouts = Vec::new();
@@ -116,51 +138,44 @@ impl<'p> Turns<'p> {
         if member.has_begun {
             return Turn::Go;
         }
-        let has_room = |group: &usize| going.down[*group] < going.plan.groups[*group].at_most;
-        let has_begun = |other: &usize| {
+        if going.phase != Phase::Running || member.wave != going.wave {
+            return Turn::Later(Hold::Wave(id, member.wave));
+        }
+        let has_begun = |other: &MemberId| {
             let other = &going.members[*other];
             other.has_begun || other.open == 0
         };
-        if going.phase != Phase::Running
-            || member.wave != going.wave
-            || !member.groups.iter().all(has_room)
-            || !member.after.iter().all(has_begun)
-        {
-            return Turn::Later(id, member.wave);
+        if let Some(other) = member.after.iter().find(|other| !has_begun(other)) {
+            return Turn::Later(Hold::Member(id, *other));
+        }
+        let is_full = |group: &&usize| going.down[**group] >= going.plan.groups[**group].at_most;
+        if let Some(group) = member.groups.iter().find(is_full) {
+            return Turn::Later(Hold::Group(id, *group));
         }
         let member = &mut going.members[number];
         member.has_begun = true;
         for group in &member.groups {
             going.down[*group] += 1;
         }
-        Turn::Go
+        Turn::Begin(Hold::Member(id, number))
     }
 
-    /// What somebody whose turn has not come waits for.
-    pub fn reason(&self, step: usize) -> Option<String> {
-        let (id, number) = self.of_step.get(step).copied().flatten()?;
+    /// What it is that somebody waits for, in words.
+    pub fn reason(&self, hold: Hold) -> Option<String> {
+        let (Hold::Wave(id, _) | Hold::Group(id, _) | Hold::Member(id, _)) = hold;
         let going = self.rollouts.get(id)?;
-        let (name, member) = (&going.plan.name, going.members.get(number)?);
-        if going.phase != Phase::Running || member.wave != going.wave {
-            let (wave, waves) = (member.wave + 1, going.open.len());
-            return Some(format!("wave {wave} of {waves} of rollout {name}"));
-        }
-        let groups = member
-            .groups
-            .iter()
-            .filter_map(|g| going.plan.groups.get(*g));
-        let mut full = groups.zip(&member.groups).filter(|(group, at)| {
-            going
-                .down
-                .get(**at)
-                .is_some_and(|down| *down >= group.at_most)
-        });
-        Some(match full.next() {
-            Some((group, _)) => {
+        let name = &going.plan.name;
+        Some(match hold {
+            Hold::Wave(_, wave) => {
+                let (wave, waves) = (wave + 1, going.open.len());
+                format!("wave {wave} of {waves} of rollout {name}")
+            }
+            Hold::Group(_, group) => {
+                let group = going.plan.groups.get(group)?;
                 let limit = group.at_most;
                 format!("{} ({limit} of {limit} down) in rollout {name}", group.name)
             }
-            None => format!("another instance of rollout {name} to begin"),
+            Hold::Member(..) => format!("another instance of rollout {name} to begin"),
         })
     }
 
@@ -183,14 +198,14 @@ impl<'p> Turns<'p> {
     }
 
     /// The pause between two waves is over.
-    pub fn woken(&mut self, id: RolloutId) -> Option<(RolloutId, Wave)> {
+    pub fn woken(&mut self, id: RolloutId) -> Option<Hold> {
         let going = self.rollouts.get_mut(id)?;
         if going.phase != Phase::Pausing {
             return None;
         }
         going.phase = Phase::Running;
         going.wave += 1;
-        Some((id, going.wave))
+        Some(Hold::Wave(id, going.wave))
     }
 
     /// Whether a pause between two waves is going on somewhere.
@@ -205,6 +220,12 @@ impl<'p> Going<'p> {
         by_subject: &mut BTreeMap<&Addr, Vec<usize>>,
         steps: &[PlannedStep],
     ) -> Going<'p> {
+        let mut groups_of: BTreeMap<&Addr, Vec<usize>> = BTreeMap::new();
+        for (at, group) in rollout.groups.iter().enumerate() {
+            for addr in &group.members {
+                groups_of.entry(addr).or_default().push(at);
+            }
+        }
         let mut members = Vec::new();
         let mut number_of: BTreeMap<&Addr, usize> = BTreeMap::new();
         let mut open = vec![0; rollout.waves.len()];
@@ -214,15 +235,13 @@ impl<'p> Going<'p> {
                 let Some(steps) = by_subject.remove(addr) else {
                     continue;
                 };
-                let groups = rollout.groups.iter().enumerate();
-                let groups = groups.filter(|(_, g)| g.members.contains(addr));
                 open[wave] += 1;
                 number_of.insert(addr, members.len());
                 members.push(Member {
                     wave,
                     open: steps.len(),
                     steps,
-                    groups: groups.map(|(at, _)| at).collect(),
+                    groups: groups_of.remove(addr).unwrap_or_default(),
                     ..Member::default()
                 });
             }
@@ -245,7 +264,7 @@ impl<'p> Going<'p> {
         }
     }
 
-    fn ended(&mut self, id: RolloutId, number: usize, how: Ended) -> Follows {
+    fn ended(&mut self, id: RolloutId, number: MemberId, how: Ended) -> Follows {
         let mut follows = Follows::default();
         let member = &mut self.members[number];
         let failed_before = member.has_failed;
@@ -268,9 +287,10 @@ impl<'p> Going<'p> {
             if member.has_begun && is_well {
                 for group in &member.groups {
                     self.down[*group] -= 1;
+                    follows.moved.push(Hold::Group(id, *group));
                 }
-                follows.moved = Some((id, self.wave));
             }
+            follows.moved.push(Hold::Member(id, number));
             self.open[wave] -= 1;
             self.move_on(id, &mut follows);
         }

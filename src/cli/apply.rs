@@ -130,11 +130,11 @@ async fn under_lease(
             let id = plan.id.clone();
             session.judge(&mut plan, out).await?;
             plan.id = id;
+            plan_command::check(&plan)?;
             plan
         }
         None => session.plan(intent, args.plan.refresh, out).await?,
     };
-    plan_command::check(&plan)?;
     if !args.json {
         out.print(&render(
             &plan,

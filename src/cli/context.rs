@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::out::Out;
 use super::sources::FsSources;
-use super::{Exit, Failure, Global, facts, guards, key, lock, look};
+use super::{Exit, Failure, Global, facts, guards, key, lock, look, plan as plan_command};
 use crate::apply::WallClock;
 use crate::apply::lifecycle::password_secret;
 use crate::config::{self, Loaded, StateBackend, VariableInput, VariableOrigin};
@@ -20,7 +20,7 @@ use crate::drivers::sim::{self, Faults, World};
 use crate::drivers::{Clock, Drivers, disk, gate, power};
 use crate::ids::Addr;
 use crate::model::{Fleet, Node, Observed, PowerConfig, PowerSeen, Recorded, Resource, Site};
-use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection};
+use crate::plan::{self, Bmc, Intent, Plan, PlanInput, Selection, planfile};
 use crate::secret::{Key32, Secret};
 use crate::store::{HighWater, Lease, Sealer, Store, Workspace};
 
@@ -300,7 +300,7 @@ impl Session {
         out: &Out,
     ) -> Result<Plan, Failure> {
         let recorded = wanted.recorded;
-        let blind = self.make(wanted, out)?;
+        let blind = self.draft(wanted, out)?;
         let mut observed = match refresh && self.world.is_none() {
             true => self.look(recorded, &blind).await?,
             false => Observed::default(),
@@ -315,10 +315,17 @@ impl Session {
                     observed: &observed,
                     ..*wanted
                 };
-                self.make(&seen, out)?
+                self.draft(&seen, out)?
             }
         };
         guards::judge(self, &mut plan, recorded, &observed, out);
+        // Each walks through all of it.
+        let (id, sound) = std::thread::scope(|scope| {
+            let sound = scope.spawn(|| plan_command::check(&plan));
+            (planfile::id_of(&plan), plan_command::joined(sound))
+        });
+        sound?;
+        plan.id = id;
         Ok(plan)
     }
 
@@ -333,8 +340,8 @@ impl Session {
         Ok(())
     }
 
-    fn make(&self, input: &PlanInput<'_>, out: &Out) -> Result<Plan, Failure> {
-        plan::make(input).map_err(|diagnostics| {
+    fn draft(&self, input: &PlanInput<'_>, out: &Out) -> Result<Plan, Failure> {
+        plan::draft(input).map_err(|diagnostics| {
             out.diagnostics(&diagnostics, &self.configured.loaded.sources);
             Failure::told(Exit::Error)
         })

@@ -6,7 +6,7 @@ use super::{Exit, Failure};
 use crate::config::{Loaded, Rule, did_you_mean, policies};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::model::{Finding, Observed, Recorded, Weight};
-use crate::plan::{Plan, planfile, quorum, view};
+use crate::plan::{Plan, quorum, view};
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct GuardArgs {
@@ -47,7 +47,7 @@ pub fn are_declared(args: &GuardArgs, loaded: &Loaded) -> Result<(), Failure> {
     }
 }
 
-/// Asks every policy of the configuration, tells what does not hold, and notes it in the plan.
+/// Asks every policy of the configuration, tells what does not hold, and notes it in the plan, whose id is the caller's to give.
 pub fn judge(
     session: &Session,
     plan: &mut Plan,
@@ -88,7 +88,6 @@ pub fn judge(
     }
     tell(&told, session, out);
     plan.findings = findings;
-    plan.id = planfile::id_of(plan);
 }
 
 fn tell(told: &Diagnostics, session: &Session, out: &Out) {

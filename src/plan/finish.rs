@@ -112,7 +112,6 @@ impl<'a> Maker<'a> {
                 "{node} is being worked on by {run}: how it looks does not count"
             ));
         }
-        plan.id = planfile::id_of(&plan);
         Ok(plan)
     }
 
@@ -156,7 +155,9 @@ impl<'a> Maker<'a> {
     }
 
     fn power_of_touched(&self, steps: &[PlannedStep]) -> BTreeMap<Addr, PowerSeen> {
-        let touched: BTreeSet<&Addr> = steps.iter().filter_map(|s| s.node.as_ref()).collect();
+        let stretches = steps.chunk_by(|a, b| a.node == b.node);
+        let nodes = stretches.filter_map(|s| s.first()?.node.as_ref());
+        let touched: BTreeSet<&Addr> = nodes.collect();
         let power = &self.input.observed.power;
         let seen = touched
             .into_iter()
@@ -184,7 +185,7 @@ fn network_boot_warning(plan: &Plan) -> Option<String> {
     let count = plan
         .steps
         .iter()
-        .filter(|s| started.contains(&s.subject) && boots_over_network(&s.step))
+        .filter(|s| boots_over_network(&s.step) && started.contains(&s.subject))
         .count();
     (count > 0).then(|| {
         format!("{count} of the instances load their kernel over the network at every boot: keep `bmctl serve` running at their site")

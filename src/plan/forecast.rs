@@ -115,6 +115,16 @@ pub struct Span {
     pub end_ms: u64,
 }
 
+impl Span {
+    /// From the earlier begin to the later end.
+    pub fn over(self, other: Span) -> Span {
+        Span {
+            begin_ms: self.begin_ms.min(other.begin_ms),
+            end_ms: self.end_ms.max(other.end_ms),
+        }
+    }
+}
+
 /// `47 s`, `12 min`, `3 h 05 min`.
 pub fn human_time(ms: u64) -> String {
     let seconds = ms.div_ceil(1000);

@@ -29,19 +29,19 @@ impl<'a> Maker<'a> {
                 self.destroy(addr, record);
             }
         }
-        let order: Vec<Addr> = self.in_dependency_order();
-        for addr in order
-            .into_iter()
-            .filter(|addr| self.wants(addr))
-            .collect::<Vec<_>>()
-        {
-            self.instance(&addr);
+        for addr in self.in_dependency_order() {
+            if self.wants(addr) {
+                self.instance(addr);
+            }
         }
     }
 
     /// Instances so that what `depends_on` names comes first. The configuration refuses loops; a fleet from elsewhere may
     /// have one, and then there is no such order.
-    pub(super) fn in_dependency_order(&mut self) -> Vec<Addr> {
+    pub(super) fn in_dependency_order(&mut self) -> Vec<&'a Addr> {
+        if self.fleet.depends_on.is_empty() {
+            return self.fleet.instances.keys().collect();
+        }
         let mut done: BTreeSet<&Addr> = BTreeSet::new();
         let mut out = Vec::new();
         let mut knot: Option<Vec<&Addr>> = None;
@@ -53,7 +53,7 @@ impl<'a> Maker<'a> {
                 if ready {
                     open.pop();
                     done.insert(addr);
-                    out.push(addr.clone());
+                    out.push(addr);
                     continue;
                 }
                 if done.contains(addr) {
@@ -245,6 +245,7 @@ impl<'a> Maker<'a> {
     ) -> Option<Decision> {
         let decision = self.decide(addr, before, record)?;
         if matches!(decision.work, Work::Deploy)
+            && self.fleet.lifecycle.contains_key(addr)
             && let Some(fresh) = self.deployed_record(addr)
             && fresh != *record
         {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::place::{Placed, place};
 use super::select::{self, Everything, Selection};
 use super::steps::Builder;
-use super::{Change, Plan, StepId, allocate, ignore, moves};
+use super::{Change, Plan, StepId, allocate, ignore, moves, planfile};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ids::Addr;
 use crate::model::{Fleet, ImageFacts, Nic, Observed, Recorded, rules};
@@ -34,6 +34,13 @@ pub struct PlanInput<'a> {
 
 /// Makes the plan. `Err` holds errors and warnings, as many as there are mistakes.
 pub fn make(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
+    let mut plan = draft(input)?;
+    plan.id = planfile::id_of(&plan);
+    Ok(plan)
+}
+
+/// The same without its id, which takes a walk through all of it: for plans that are not the last, or have more to be said in them.
+pub fn draft(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
     let moves = match input.intent {
         Intent::Apply | Intent::Destroy => {

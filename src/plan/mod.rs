@@ -57,7 +57,7 @@ use crate::units::Sha256;
 pub use budget::{Budget, Shared};
 pub use decide::unfinished_adoption;
 pub use fingerprint::fingerprint;
-pub use make::{Intent, PlanInput, make};
+pub use make::{Intent, PlanInput, draft, make};
 pub use reads::Reads;
 pub use select::{Pattern, Selection};
 pub use step::{Bmc, PlannedStep, Step, StepId};

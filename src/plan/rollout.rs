@@ -264,20 +264,20 @@ pub fn findings(rollouts: &[Rollout], steps: &[PlannedStep]) -> Vec<String> {
             }
         }
     }
-    let members: BTreeSet<&Addr> = wave_of.keys().copied().collect();
-    for (member, others) in waits(&members, steps) {
-        for other in others {
-            let (Some((name, own)), Some((their_name, theirs))) =
-                (wave_of.get(member), wave_of.get(other))
-            else {
-                continue;
-            };
-            if name == their_name && own < theirs {
-                found.push(format!(
-                    "rollout {name}: {member} in wave {} waits for {other} in wave {}",
-                    own + 1,
-                    theirs + 1
-                ));
+    for rollout in rollouts {
+        let members: BTreeSet<&Addr> = rollout.waves.iter().flatten().collect();
+        for (member, others) in waits(&members, steps) {
+            let own = wave_of.get(member).map(|(_, wave)| wave + 1);
+            for other in others {
+                let theirs = wave_of.get(other).map(|(_, wave)| wave + 1);
+                if let (Some(own), Some(theirs)) = (own, theirs)
+                    && own < theirs
+                {
+                    found.push(format!(
+                        "rollout {}: {member} in wave {own} waits for {other} in wave {theirs}",
+                        rollout.name
+                    ));
+                }
             }
         }
     }

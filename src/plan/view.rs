@@ -86,7 +86,6 @@ pub fn for_conditions(plan: &Plan, fleet: &Fleet, recorded: &Recorded) -> Value 
         .map(|change| one(change, plan, fleet, recorded))
         .collect();
     json!({
-        "id": plan.id,
         "intent": match plan.intent { Intent::Apply => "apply", Intent::Destroy => "destroy", Intent::Refresh => "refresh" },
         "confined": plan.confined.is_some(),
         "actions": actions,

@@ -123,29 +123,51 @@ pub(super) fn knotted<'a>(
     }
 }
 
-/// For each member the members whose steps its own steps wait for, over any number of steps of others between.
+/// For each member the nearest members whose steps its own steps wait for: over any number of steps of others between. Whom these
+/// wait for in turn is told of them.
 pub fn waits<'a>(
     members: &BTreeSet<&'a Addr>,
     steps: &[PlannedStep],
 ) -> BTreeMap<&'a Addr, BTreeSet<&'a Addr>> {
-    let mut before: Vec<BTreeSet<&'a Addr>> = Vec::with_capacity(steps.len());
+    let mut before: Vec<Reached<'a>> = Vec::with_capacity(steps.len());
     let mut out: BTreeMap<&'a Addr, BTreeSet<&'a Addr>> = BTreeMap::new();
-    for step in steps {
-        let member = members.get(&step.subject).copied();
-        let mut reached = BTreeSet::new();
-        for StepId(at) in &step.after {
-            if let Some(others) = before.get(*at as usize) {
-                reached.extend(others.iter().copied());
+    // An instance's steps stand together for the most part: it is looked up once for each stretch.
+    for stretch in steps.chunk_by(|a, b| a.subject == b.subject) {
+        let subject = stretch.first().map(|s| &s.subject);
+        let member = subject.and_then(|s| members.get(s).copied());
+        let mut awaited = BTreeSet::new();
+        for step in stretch {
+            let mut reached = BTreeSet::new();
+            for StepId(at) in &step.after {
+                match before.get(*at as usize) {
+                    Some(Reached::Member(other)) if Some(*other) == member => {}
+                    Some(Reached::Member(other)) => drop(reached.insert(*other)),
+                    Some(Reached::Through(others)) => reached.extend(others.iter().copied()),
+                    None => {}
+                }
             }
+            before.push(match member {
+                Some(member) => {
+                    awaited.append(&mut reached);
+                    Reached::Member(member)
+                }
+                None => Reached::Through(reached),
+            });
         }
         if let Some(member) = member {
-            reached.remove(member);
-            out.entry(member).or_default().extend(reached.iter());
-            reached.insert(member);
+            awaited.remove(member);
+            out.entry(member).or_default().append(&mut awaited);
         }
-        before.push(reached);
     }
     out
+}
+
+/// Whom one waits for who waits for a step.
+enum Reached<'a> {
+    /// The member whose step it is.
+    Member(&'a Addr),
+    /// It is nobody's, and waits for these.
+    Through(BTreeSet<&'a Addr>),
 }
 
 #[cfg(test)]

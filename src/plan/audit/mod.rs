@@ -2,10 +2,16 @@
 //!
 //! Runs in every test and before every apply (design rule 11). A finding is a bug in the planner or a forged plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod deployments;
+mod filed;
+
+use std::collections::BTreeMap;
+
+use deployments::{deployments_are_whole, one_instance_per_node};
+use filed::Filed;
 
 use super::step::{BootDevice, Persistence, Step, StepId};
-use super::{Action, Plan};
+use super::{Action, Plan, PlannedStep};
 use crate::ids::Addr;
 
 /// Every broken rule, as a sentence.
@@ -16,15 +22,15 @@ pub fn audit(plan: &Plan) -> Vec<String> {
         return found;
     }
     steps_are_about_what_they_say(plan, &mut found);
-    let reach = ancestors(plan);
-    one_step_per_node(plan, &reach, &mut found);
-    one_instance_per_node(plan, &mut found);
+    let filed = Filed::of(plan);
+    one_step_per_node(&filed, &mut found);
+    one_instance_per_node(&filed, &mut found);
     destruction_is_named(plan, &mut found);
     nothing_outside_the_targets(plan, &mut found);
     what_is_acted_on_was_read(plan, &mut found);
-    writes_are_prepared(plan, &reach, &mut found);
-    deployments_are_whole(plan, &mut found);
-    borrows_are_returned(plan, &reach, &mut found);
+    writes_are_prepared(&filed, &mut found);
+    deployments_are_whole(&filed, &mut found);
+    borrows_are_returned(&filed, &mut found);
     found.extend(super::rollout::findings(&plan.rollouts, &plan.steps));
     found
 }
@@ -79,7 +85,7 @@ fn numbering(plan: &Plan, found: &mut Vec<String>) {
     }
 }
 
-impl super::PlannedStep {
+impl PlannedStep {
     fn conditions_differ(&self) -> bool {
         (self.expect, self.goal) != self.step.conditions()
     }
@@ -140,164 +146,10 @@ fn steps_are_about_what_they_say(plan: &Plan, found: &mut Vec<String>) {
     }
 }
 
-/// Nothing is done to a node for one instance while another has it: between two there is a release by the first.
-fn one_instance_per_node(plan: &Plan, found: &mut Vec<String>) {
-    let mut holder: BTreeMap<&Addr, &Addr> = BTreeMap::new();
-    for step in &plan.steps {
-        let Some(node) = &step.node else { continue };
-        let held_by = *holder.entry(node).or_insert(&step.subject);
-        if held_by != &step.subject {
-            found.push(format!(
-                "step {} acts on {node} for {}, but {held_by} has not released it",
-                step.id, step.subject
-            ));
-        }
-        if matches!(step.step, Step::Release { .. }) {
-            holder.remove(node);
-        }
-    }
-}
-
-/// From the deploy boot files on, in this order: the power comes back from off, the ramdisk reports, a disk is written or erased,
-/// and only then is the node handed over; and what was begun has its end in state.
-fn deployments_are_whole(plan: &Plan, found: &mut Vec<String>) {
-    let mut chains: BTreeMap<(&Addr, &Addr), Chain> = BTreeMap::new();
-    for step in &plan.steps {
-        let Some(node) = &step.node else { continue };
-        let chain = chains.entry((node, &step.subject)).or_default();
-        if let Some(what) = chain.broken_by(&step.step) {
-            found.push(format!("step {}: {node} {what}", step.id));
-        }
-    }
-    for ((node, subject), chain) in chains {
-        if chain.open {
-            found.push(format!(
-                "{node}: what is done for {subject} has no end in state"
-            ));
-        }
-    }
-}
-
-/// What has been done to a node for somebody, as far as a plan's steps go.
-#[derive(Default)]
-struct Chain {
-    off: bool,
-    deploying: bool,
-    booted: bool,
-    heard: bool,
-    checked: bool,
-    on_disk: bool,
-    open: bool,
-}
-
-impl Chain {
-    /// What is wrong with this step coming next.
-    fn broken_by(&mut self, step: &Step) -> Option<&'static str> {
-        match step {
-            Step::PowerOff { .. } => {
-                self.off = true;
-                None
-            }
-            Step::BootDeploy { .. } => {
-                self.deploying = true;
-                (!self.off).then_some("is made ready while it may still be running")
-            }
-            Step::PowerOn { .. } => {
-                self.booted = true;
-                self.off = false;
-                None
-            }
-            Step::AwaitRamdisk { .. } => {
-                self.heard = true;
-                (!self.booted || !self.deploying).then_some("is not started into its ramdisk")
-            }
-            Step::CheckDisk { .. } => {
-                self.checked = true;
-                (!self.heard).then_some("has its disk checked before its ramdisk was heard")
-            }
-            Step::WriteDisk(_) if !self.checked => {
-                self.on_disk = true;
-                Some("has its disk written without a look at what it carries")
-            }
-            Step::WriteDisk(_) | Step::EraseDisk { .. } => {
-                self.on_disk = true;
-                (!self.heard).then_some("has its disk written before its ramdisk was heard")
-            }
-            Step::BootInstance { .. } | Step::Reboot { .. } => (self.deploying && !self.on_disk)
-                .then_some("is handed over before its disk is written and verified"),
-            Step::Claim { .. } => {
-                self.open = true;
-                None
-            }
-            Step::Finish { .. } => {
-                self.open = false;
-                None
-            }
-            Step::Release { .. } => {
-                self.open = false;
-                (!self.off).then_some("is released while it may still be running")
-            }
-            Step::Record { .. } => {
-                self.open = true;
-                None
-            }
-            Step::Gate(_) => self
-                .open
-                .then_some("is asked at its gate before what is done for it has its end in state"),
-            Step::Forget { .. }
-            | Step::Move { .. }
-            | Step::CheckImage { .. }
-            | Step::SetBootDevice { .. }
-            | Step::AwaitPhoneHome { .. }
-            | Step::RemoveBoot { .. } => None,
-        }
-    }
-}
-
-/// For each step with a node, the steps with a node before it. Bounded: steps about one node form short chains.
-struct Reach<'a> {
-    plan: &'a Plan,
-}
-
-fn ancestors(plan: &Plan) -> Reach<'_> {
-    Reach { plan }
-}
-
-impl Reach<'_> {
-    /// Whether `late` cannot start before `early` has ended.
-    fn is_before(&self, early: StepId, late: StepId) -> bool {
-        let mut stack = vec![late];
-        let mut seen = BTreeSet::new();
-        while let Some(at) = stack.pop() {
-            if at == early {
-                return true;
-            }
-            if at < early || !seen.insert(at) {
-                continue;
-            }
-            if let Some(step) = self.plan.step(at) {
-                stack.extend(step.after.iter().filter(|b| **b >= early));
-            }
-        }
-        false
-    }
-}
-
-/// The steps of each node, in the plan's order.
-fn by_node(plan: &Plan) -> BTreeMap<&Addr, Vec<StepId>> {
-    let mut out: BTreeMap<&Addr, Vec<StepId>> = BTreeMap::new();
-    for step in &plan.steps {
-        if let Some(node) = &step.node {
-            out.entry(node).or_default().push(step.id);
-        }
-    }
-    out
-}
-
-fn one_step_per_node(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>) {
-    for (node, steps) in by_node(plan) {
+fn one_step_per_node(filed: &Filed<'_>, found: &mut Vec<String>) {
+    for (node, steps) in &filed.nodes {
         for pair in steps.windows(2) {
-            if !reach.is_before(pair[0], pair[1]) {
+            if !filed.is_before(pair[0], pair[1]) {
                 found.push(format!(
                     "{node}: steps {} and {} could run at once",
                     pair[0], pair[1]
@@ -309,12 +161,16 @@ fn one_step_per_node(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>) {
 
 /// Nothing is lost that no change speaks of, and the change names node and disk.
 fn destruction_is_named(plan: &Plan, found: &mut Vec<String>) {
-    let mut named: BTreeMap<StepId, &super::Change> = BTreeMap::new();
+    let mut named: Vec<Option<&super::Change>> = vec![None; plan.steps.len()];
     for change in &plan.changes {
-        named.extend(change.steps.iter().map(|id| (*id, change)));
+        for id in &change.steps {
+            if let Some(slot) = named.get_mut(id.0 as usize) {
+                *slot = Some(change);
+            }
+        }
     }
-    for step in &plan.steps {
-        let Some(change) = named.get(&step.id) else {
+    for (step, change) in plan.steps.iter().zip(named) {
+        let Some(change) = change else {
             if step.step.is_destructive() {
                 found.push(format!(
                     "step {} ({}) belongs to no change",
@@ -349,12 +205,14 @@ fn destruction_is_named(plan: &Plan, found: &mut Vec<String>) {
 /// A plan that does not say what it read of a machine could not be told to be stale.
 fn what_is_acted_on_was_read(plan: &Plan, found: &mut Vec<String>) {
     let reads = &plan.reads;
-    for step in &plan.steps {
-        let is_move = matches!(step.step, Step::Move { .. });
+    let same = |a: &PlannedStep, b: &PlannedStep| (&a.subject, &a.node) == (&b.subject, &b.node);
+    let is_move = |s: &&PlannedStep| matches!(s.step, Step::Move { .. });
+    // The first step of each stretch about the same tells for all of them.
+    let stretches = plan.steps.chunk_by(same);
+    for step in stretches.filter_map(|s| s.iter().find(|s| !is_move(s))) {
         for addr in std::iter::once(&step.subject).chain(&step.node) {
             let declared = plan.inverse_of.is_some() || reads.declared.contains_key(addr);
-            let is_known = is_move || (reads.state.contains_key(addr) && declared);
-            if !is_known {
+            if !declared || !reads.state.contains_key(addr) {
                 found.push(format!(
                     "step {} ({}) acts on {addr}, of which nothing was read",
                     step.id,
@@ -386,8 +244,8 @@ fn nothing_outside_the_targets(plan: &Plan, found: &mut Vec<String>) {
 }
 
 /// Before a write: the node is claimed, the ramdisk has reported, the image is checked.
-fn writes_are_prepared(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>) {
-    let steps_of = by_node(plan);
+fn writes_are_prepared(filed: &Filed<'_>, found: &mut Vec<String>) {
+    let plan = filed.plan;
     let mut checks: BTreeMap<(&Addr, crate::units::Sha256), StepId> = BTreeMap::new();
     for step in &plan.steps {
         if let Step::CheckImage { image, facts, .. } = &step.step {
@@ -400,12 +258,9 @@ fn writes_are_prepared(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>) 
         };
         let node = &write.node;
         let before = |wanted: &dyn Fn(&Step) -> bool| {
-            steps_of
-                .get(node)
-                .into_iter()
-                .flatten()
-                .filter_map(|id| plan.step(*id))
-                .any(|s| wanted(&s.step) && reach.is_before(s.id, step.id) && s.id != step.id)
+            filed
+                .steps_of(node)
+                .any(|s| wanted(&s.step) && filed.is_before(s.id, step.id) && s.id != step.id)
         };
         if !before(&|s| matches!(s, Step::Claim { instance, .. } if *instance == write.instance)) {
             found.push(format!(
@@ -421,7 +276,7 @@ fn writes_are_prepared(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>) 
         }
         let checked = checks
             .get(&(&write.image, write.facts.sha256))
-            .is_some_and(|check| reach.is_before(*check, step.id));
+            .is_some_and(|check| filed.is_before(*check, step.id));
         if !checked {
             found.push(format!(
                 "step {} writes an image that no step checks",
@@ -432,24 +287,18 @@ fn writes_are_prepared(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>) 
 }
 
 /// What a deployment borrows (the deploy boot files, the one-shot boot device) is replaced or removed after it.
-fn borrows_are_returned(plan: &Plan, reach: &Reach<'_>, found: &mut Vec<String>) {
-    let steps_of = by_node(plan);
-    for step in &plan.steps {
+fn borrows_are_returned(filed: &Filed<'_>, found: &mut Vec<String>) {
+    for step in &filed.plan.steps {
         let Step::BootDeploy { node, .. } = &step.step else {
             continue;
         };
         let later = |wanted: &dyn Fn(&Step) -> bool| {
-            steps_of
-                .get(node)
-                .into_iter()
-                .flatten()
-                .filter_map(|id| plan.step(*id))
-                .any(|s| {
-                    s.id > step.id
-                        && s.subject == step.subject
-                        && wanted(&s.step)
-                        && reach.is_before(step.id, s.id)
-                })
+            filed.steps_of(node).any(|s| {
+                s.id > step.id
+                    && s.subject == step.subject
+                    && wanted(&s.step)
+                    && filed.is_before(step.id, s.id)
+            })
         };
         if !later(&|s| matches!(s, Step::Reboot { .. } | Step::RemoveBoot { .. })) {
             found.push(format!(
