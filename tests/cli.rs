@@ -746,12 +746,12 @@ fn guards_stand_between_a_plan_and_the_machines() {
         // A guard that cannot be asked does not open the way.
         place.write(
             "main.hcl",
-            policy(severity).replace("plan.risks.destroys_data", "plan.risks.nothing"),
+            policy(severity).replace("plan.risks.destroys_data", "length(plan.changes[9].steps)"),
         );
         let slip = run(&["plan", "--replace", "instance.db"]).expect(code);
         contains(
             &slip.out,
-            &["policy.few cannot be asked: this object has no attribute `nothing`"],
+            &["policy.few cannot be asked: a tuple of 1 has no such element"],
         );
     }
     let wrong = policy("warn").replace("local.most\n", "local.mst\n");
@@ -759,6 +759,15 @@ fn guards_stand_between_a_plan_and_the_machines() {
     contains(
         &place.run(&["validate"]).expect(1).err,
         &["did you mean `most`?"],
+    );
+    let wrong = policy("warn").replace("plan.risks.destroys_data", "plan.risks.destroy_data");
+    place.write("main.hcl", wrong);
+    contains(
+        &place.run(&["validate"]).expect(1).err,
+        &[
+            "plan.risks has no attribute `destroy_data`",
+            "did you mean `destroys_data`?",
+        ],
     );
     let quorum = CONFIGURATION.replace(
         "local_gb  = 10",
