@@ -165,9 +165,11 @@ fn inherited(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Vec<Loan> {
 
 /// Old names and those that the plan gives instead.
 fn moved(plan: &Plan) -> BTreeMap<&Addr, &Addr> {
-    let moves = plan.steps.iter().filter_map(|step| match &step.step {
-        Step::Move { moves } => Some(moves),
-        _ => None,
+    let moves = plan.steps.iter().filter_map(|step| {
+        let Step::Move { moves } = &step.step else {
+            return None;
+        };
+        Some(moves)
     });
     moves.flatten().collect()
 }
