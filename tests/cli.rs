@@ -746,12 +746,12 @@ fn guards_stand_between_a_plan_and_the_machines() {
         // A guard that cannot be asked does not open the way.
         place.write(
             "main.hcl",
-            policy(severity).replace("plan.risks.destroys_data", "plan.risks.nothing"),
+            policy(severity).replace("plan.risks.destroys_data", "length(plan.changes[9].steps)"),
         );
         let slip = run(&["plan", "--replace", "instance.db"]).expect(code);
         contains(
             &slip.out,
-            &["policy.few cannot be asked: this object has no attribute `nothing`"],
+            &["policy.few cannot be asked: a tuple of 1 has no such element"],
         );
     }
     let wrong = policy("warn").replace("local.most\n", "local.mst\n");
@@ -759,6 +759,15 @@ fn guards_stand_between_a_plan_and_the_machines() {
     contains(
         &place.run(&["validate"]).expect(1).err,
         &["did you mean `most`?"],
+    );
+    let wrong = policy("warn").replace("plan.risks.destroys_data", "plan.risks.destroy_data");
+    place.write("main.hcl", wrong);
+    contains(
+        &place.run(&["validate"]).expect(1).err,
+        &[
+            "plan.risks has no attribute `destroy_data`",
+            "did you mean `destroys_data`?",
+        ],
     );
     let quorum = CONFIGURATION.replace(
         "local_gb  = 10",
@@ -1016,6 +1025,11 @@ fn a_run_is_taken_back_as_far_as_it_can_be() {
     contains(&kept.out, &["0 to destroy", "2 to re-deploy"]);
     let only = run(&["rollback", second, "--target", "instance.extra"]).expect(0);
     contains(&only.out, &["1 to destroy", "0 to re-deploy"]);
+    // What is lost elsewhere is not what this plan is about.
+    assert!(!only.out.contains("no inverse"), "{}", only.out);
+    let web = run(&["rollback", second, "--target", "instance.web"]).expect(0);
+    contains(&web.out, &["instance.web: disk "]);
+    assert!(!web.out.contains("instance.db: disk "), "{}", web.out);
     place.write("main.hcl", &protected);
     contains(
         &run(&["rollback", second]).expect(7).err,
@@ -1037,6 +1051,51 @@ fn a_run_is_taken_back_as_far_as_it_can_be() {
     run(&["destroy"]).expect(0);
     let over = run(&["rollback", first]).expect(0);
     contains(&over.out, &["Nothing to take back"]);
+}
+
+/// The text that a run replaced is sealed no more: no disk is written for it, and none is written with an empty one unless it is said.
+#[test]
+fn user_data_that_is_gone_is_no_reason_to_write_a_disk() {
+    let place = Place::new();
+    let sim = ["--sim", "seed=7"];
+    let run = |words: &[&str]| place.run(&[words, &sim].concat());
+    let first = CONFIGURATION.replace(
+        "  user_data =",
+        "  on_user_data_change = \"redeploy\"\n  user_data =",
+    );
+    place.write("main.hcl", &first);
+    run(&["apply"]).expect(0);
+    let second = first.replace("#cloud-config\\n", "#cloud-config\\n# new\\n");
+    assert_ne!(first, second);
+    let last = || {
+        let runs = place.run(&["runs", "--sim", "--json"]).expect(0).out;
+        let runs: serde_json::Value = serde_json::from_str(&runs).unwrap();
+        let last = runs.as_array().unwrap().last().unwrap();
+        last["run"].as_str().unwrap().to_owned()
+    };
+    place.write("main.hcl", &second);
+    contains(&run(&["apply"]).expect(0).out, &["1 to re-deploy"]);
+    let back = run(&["rollback", &last(), "--out", "back.plan"]).expect(0);
+    contains(
+        &back.out,
+        &[
+            "No changes.",
+            "instance.web: the user data it had is not kept: it keeps that of today",
+            "instance.web: disk S",
+        ],
+    );
+    run(&["apply", "back.plan"]).expect(0);
+    contains(&run(&["plan"]).expect(0).out, &["No changes."]);
+    run(&["destroy", "--target", "instance.web"]).expect(0);
+    let back = run(&["rollback", &last()]).expect(0);
+    contains(
+        &back.out,
+        &[
+            "instance.web on node.n",
+            "will be created",
+            "the user data it had is not kept: when it is written anew, it is with empty user data",
+        ],
+    );
 }
 
 #[test]

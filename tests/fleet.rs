@@ -234,6 +234,15 @@ fn fact_of(step: &Step) -> Option<Fact> {
     }
 }
 
+/// The plan that makes a fleet out of nothing, and a memory that has its secrets.
+pub fn first_plan(fleet: &Fleet) -> (Memory, Plan) {
+    let mut memory = Memory::new();
+    let (nothing, seen) = (&memory.recorded, Observed::default());
+    let first = plan(fleet, nothing, &seen, &facts_of(fleet), Intent::Apply).unwrap();
+    memory.seal(fleet, &first);
+    (memory, first)
+}
+
 /// A plan, after what must hold of every plan has been checked: the audit finds nothing, planning again gives the same bytes,
 /// the file reads back, no secret is in it.
 pub fn plan(

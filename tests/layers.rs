@@ -89,19 +89,12 @@ fn a_file_names_only_its_own_folder_and_lower_layers() {
 
 #[test]
 fn pure_code_touches_nothing_outside() {
-    let sources = sources();
-    let test_modules: BTreeSet<String> = sources
-        .iter()
-        .flat_map(|(path, text)| test_modules(path, text))
-        .collect();
     let mut wrong = Vec::new();
     let mut seen = 0;
-    for (path, text) in &sources {
-        let module = module_of(path).join("/");
-        let in_test = |t: &String| module == *t || module.starts_with(&format!("{t}/"));
-        if PURE.iter().any(|p| path.starts_with(p)) && !test_modules.iter().any(in_test) {
+    for (path, text) in outside_of_tests() {
+        if PURE.iter().any(|p| path.starts_with(p)) {
             seen += 1;
-            wrong.extend(impurities(path, text));
+            wrong.extend(impurities(&path, &text));
         }
     }
     assert!(seen > 60, "only {seen} PURE files were found");
@@ -118,17 +111,10 @@ const STARTS_PROGRAMS: [&str; 3] = [
 
 #[test]
 fn programs_are_started_without_our_environment() {
-    let sources = sources();
-    let test_modules: BTreeSet<String> = sources
-        .iter()
-        .flat_map(|(path, text)| test_modules(path, text))
-        .collect();
     let mut wrong = Vec::new();
     let mut seen = 0;
-    for (path, text) in &sources {
-        let module = module_of(path).join("/");
-        let in_test = |t: &String| module == *t || module.starts_with(&format!("{t}/"));
-        if path.ends_with("_tests.rs") || test_modules.iter().any(in_test) {
+    for (path, text) in outside_of_tests() {
+        if path.ends_with("_tests.rs") {
             continue;
         }
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
@@ -404,6 +390,21 @@ fn outside_tests(words: Vec<String>) -> Vec<String> {
         }
     }
     out
+}
+
+/// The sources that are no module for tests only.
+fn outside_of_tests() -> Vec<(String, String)> {
+    let sources = sources();
+    let test_modules: BTreeSet<String> = sources
+        .iter()
+        .flat_map(|(path, text)| test_modules(path, text))
+        .collect();
+    let is_outside = |(path, _): &(String, String)| {
+        let module = module_of(path).join("/");
+        let in_test = |t: &String| module == *t || module.starts_with(&format!("{t}/"));
+        !test_modules.iter().any(in_test)
+    };
+    sources.into_iter().filter(is_outside).collect()
 }
 
 /// The modules that a file declares for tests only, as paths.

@@ -1,6 +1,7 @@
 //! The whole job on the virtual rack: real machines of QEMU, a real IPMI stack, DHCP, HTTP, iSCSI. Needs root and the packages
 //! of scripts/setup.sh: `make test-rack`. Ignored otherwise, because they take minutes, not because they may fail.
 
+mod gates;
 mod secrets;
 
 use std::fmt::Write as _;

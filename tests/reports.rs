@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::Command;
 
 use bmctl::apply::forecast::forecast;
+use bmctl::config::policies::{Object, Says};
 use bmctl::diag::Color;
 use bmctl::ids::Key;
-use bmctl::model::{Finding, Observed, Weight};
+use bmctl::model::{Finding, Fleet, Observed, Recorded, Weight};
 use bmctl::plain::steers;
 use bmctl::plan::forecast::{Durations, Spread};
 use bmctl::plan::render::{Alike, Steps, View, render};
-use bmctl::plan::{Change, Intent, Plan, report};
+use bmctl::plan::{Change, Intent, Plan, report, view};
 
 use crate::fleet::{CANARY, Memory, addr, facts_of, load, plan, without_mistakes};
 
@@ -235,4 +236,51 @@ fn dom(file: &Path, hash: &str) -> String {
         String::from_utf8_lossy(&out.stderr)
     );
     String::from_utf8(out.stdout).unwrap()
+}
+
+/// The names that `validate` knows are those that a plan has, with the types that it takes them for.
+#[test]
+fn what_a_condition_may_ask_is_what_a_plan_answers() {
+    let seen = view::for_conditions(&redeployed(1), &Fleet::default(), &Recorded::default());
+    let mut objects = Vec::new();
+    agree(&Says::Known(Object::Plan), &seen, "plan", &mut objects);
+    for object in [
+        Object::Plan,
+        Object::Actions,
+        Object::Risks,
+        Object::Change,
+        Object::Difference,
+    ] {
+        assert!(objects.contains(&object), "{object:?} was not looked at");
+    }
+}
+
+fn agree(says: &Says, value: &serde_json::Value, at: &str, objects: &mut Vec<Object>) {
+    let wrong = format!("{at}: {says:?} is {value}");
+    match says {
+        Says::Bool => assert!(value.is_boolean(), "{at}: {value}"),
+        Says::Number => assert!(value.is_number(), "{at}: {value}"),
+        Says::Text => assert!(value.is_string() || value.is_null(), "{at}: {value}"),
+        Says::Many(each) => {
+            for value in value.as_array().expect(&wrong) {
+                agree(each, value, at, objects);
+            }
+        }
+        Says::ByName(each) => {
+            for (name, value) in value.as_object().expect(&wrong) {
+                agree(each, value, &format!("{at}.{name}"), objects);
+            }
+        }
+        Says::Known(object) => {
+            objects.push(*object);
+            let value = value.as_object().expect(&wrong);
+            let names: Vec<&str> = value.keys().map(String::as_str).collect();
+            assert_eq!(names, object.names(), "{at}");
+            for (name, value) in value {
+                let says = object.attribute(name).unwrap();
+                agree(&says, value, &format!("{at}.{name}"), objects);
+            }
+        }
+        Says::Unknown => {}
+    }
 }

@@ -119,7 +119,8 @@ impl Loans {
     }
 }
 
-/// For every instance that may be in its ramdisk: from its first step to the power-off after which no ramdisk runs.
+/// For every instance that may be in its ramdisk: from its first step to the power-off after which no ramdisk runs. The run that died
+/// may have known instance and node by other names: state is as it left it, and the plan's steps have the names it gives.
 fn inherited(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Vec<Loan> {
     let mut targets: BTreeMap<Key<'_>, &BootTarget> = BTreeMap::new();
     let mut firsts: BTreeMap<Key<'_>, (StepId, &Bmc)> = BTreeMap::new();
@@ -138,11 +139,15 @@ fn inherited(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Vec<Loan> {
                 .or_insert((step.id, bmc));
         }
     }
+    let moved = moved(plan);
+    let named: BTreeMap<&Addr, &Addr> = moved.iter().map(|(from, to)| (*to, *from)).collect();
     let open = firsts.into_iter().filter_map(|(key, (off, bmc))| {
         let (subject, node) = key;
-        let record = state.get(subject)?.as_instance()?;
+        let was = named.get(subject).copied().unwrap_or(subject);
+        let record = state.get(was)?.as_instance()?;
+        let stands_on = moved.get(&record.node).copied().unwrap_or(&record.node);
         let has_no_system = record.disk.is_none() || not_to_stay.contains(&key);
-        let may_be_lent = record.node == *node && may_be_in_ramdisk(&record.phase, has_no_system);
+        let may_be_lent = stands_on == node && may_be_in_ramdisk(&record.phase, has_no_system);
         let target = targets.get(&key).filter(|_| may_be_lent)?;
         Some(Loan {
             start: off,
@@ -156,6 +161,17 @@ fn inherited(plan: &Plan, state: &BTreeMap<Addr, Resource>) -> Vec<Loan> {
         })
     });
     open.collect()
+}
+
+/// Old names and those that the plan gives instead.
+fn moved(plan: &Plan) -> BTreeMap<&Addr, &Addr> {
+    let moves = plan.steps.iter().filter_map(|step| {
+        let Step::Move { moves } = &step.step else {
+            return None;
+        };
+        Some(moves)
+    });
+    moves.flatten().collect()
 }
 
 /// It is in the middle of a change, and there is no system on its disk that is to stay: that one could be running, and would be

@@ -35,7 +35,17 @@ pub fn first() -> Event {
     }
 }
 
-/// A file of events, readable by its owner.
+/// A line for each.
+pub fn lines(events: &[Event]) -> Result<Vec<u8>, Failure> {
+    let mut lines = Vec::new();
+    for event in events {
+        serde_json::to_writer(&mut lines, event)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
+
+/// A file that events go into while a run goes on, readable by its owner.
 pub struct JsonFile {
     path: PathBuf,
     file: BufWriter<File>,
@@ -43,7 +53,7 @@ pub struct JsonFile {
 
 impl JsonFile {
     pub fn create(path: &Path) -> Result<JsonFile, Failure> {
-        let file = super::plan::private(path)
+        let file = super::whole::stream(path)
             .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))?;
         Ok(JsonFile {
             path: path.to_owned(),
@@ -51,13 +61,8 @@ impl JsonFile {
         })
     }
 
-    pub fn plan(&mut self, plan: &Plan) -> Result<(), Failure> {
-        of_plan(plan).iter().try_for_each(|event| self.event(event))
-    }
-
     pub fn event(&mut self, event: &Event) -> Result<(), Failure> {
-        let mut line = serde_json::to_vec(event)?;
-        line.push(b'\n');
+        let line = lines(std::slice::from_ref(event))?;
         let written = self.file.write_all(&line);
         written.map_err(|e| self.trouble(&e))
     }

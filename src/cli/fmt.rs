@@ -1,10 +1,10 @@
 //! `bmctl fmt`
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::out::Out;
+use super::whole::{self, Readers};
 use super::{CommandResult, Exit, Failure, Global};
 use crate::config::format::format;
 use crate::diag::{Diagnostics, SourceMap};
@@ -115,7 +115,7 @@ fn one_file(dir: &Path, file: &Path, args: &Args, out: &Out) -> Result<Seen, Fai
         print_diff(file, &text, &laid_out, out);
     }
     if args.write && !args.check {
-        replace(&path, &laid_out).map_err(named)?;
+        whole::write(&path, Readers::AsBefore, laid_out.as_bytes()).map_err(named)?;
     }
     Ok(Seen::Differs)
 }
@@ -194,22 +194,4 @@ fn files(dir: &Path, path: &Path, recursive: bool) -> Result<Vec<PathBuf>, Failu
     }
     found.sort();
     Ok(found)
-}
-
-/// All of the new text, or all of the old one. A link stays a link, and the file keeps its owner and mode.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
-    let target = std::fs::canonicalize(path)?;
-    let folder = target.parent().unwrap_or(Path::new("/"));
-    let mut new = tempfile::Builder::new()
-        .prefix(".bmctl-fmt")
-        .tempfile_in(folder)?;
-    new.write_all(text.as_bytes())?;
-    let (old, made) = (std::fs::metadata(&target)?, new.as_file().metadata()?);
-    if (old.uid(), old.gid()) != (made.uid(), made.gid()) {
-        fchown(new.as_file(), Some(old.uid()), Some(old.gid()))?;
-    }
-    new.as_file().set_permissions(old.permissions())?;
-    new.as_file().sync_all()?;
-    new.persist(&target).map_err(|e| e.error)?;
-    Ok(())
 }

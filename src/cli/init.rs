@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::context::{self, ConfigArgs};
 use super::out::Out;
 use super::sources::FsSources;
+use super::whole::{self, Readers};
 use super::{CommandResult, Exit, Failure, Global};
 use crate::config::{self, GitSource, Loaded, Lock, LockedModule, SourceError, Sources, codes};
 use crate::drivers::{git, image};
@@ -327,14 +328,8 @@ impl Init<'_> {
             return Err(Failure::new(Exit::Error, text));
         }
         let path = self.root.join(Lock::FILE);
-        let trouble =
-            |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
-        let mut file = tempfile::NamedTempFile::new_in(&self.root).map_err(trouble)?;
-        std::io::Write::write_all(&mut file, self.lock.to_text().as_bytes()).map_err(trouble)?;
         // Readable for everyone, as the configuration is: it holds nothing secret.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        file.as_file().set_permissions(mode).map_err(trouble)?;
-        file.persist(&path).map_err(|e| trouble(e.error))?;
-        Ok(())
+        whole::write(&path, Readers::Everyone, self.lock.to_text().as_bytes())
+            .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))
     }
 }

@@ -47,6 +47,7 @@ mod surgery;
 mod transfer;
 mod validate;
 mod verify;
+mod whole;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;

@@ -1,13 +1,11 @@
 //! `bmctl plan`
 
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::context::{self, PlanArgs, Session};
-use super::events::JsonFile;
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, guards, keygen};
+use super::whole::{self, Readers};
+use super::{CommandResult, Exit, Failure, Global, events, guards, keygen};
 use crate::apply::forecast::{Pace, Walk, of_walks};
 use crate::plan::forecast::{Durations, Forecast, human_time};
 use crate::plan::render::{Alike, Steps, View, render};
@@ -73,9 +71,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         }
     }
     if let Some(path) = &args.json_into {
-        let mut stream = JsonFile::create(path)?;
-        stream.plan(&plan)?;
-        stream.finish()?;
+        write_whole(path, &events::lines(&events::of_plan(&plan))?)?;
     }
     if args.json {
         out.print(&String::from_utf8_lossy(&planfile::json(&plan)?));
@@ -192,25 +188,8 @@ pub fn save(plan: &Plan, path: &Path, key: Option<&PrivateKey>) -> Result<(), Fa
 }
 
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
-    let mut file = private(path).map_err(trouble)?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(trouble)
-}
-
-/// Opens a file for its owner alone, also one that was there and open to others. What is no file, such as a pipe, is left as it is.
-pub fn private(path: &Path) -> std::io::Result<std::fs::File> {
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
-    if file.metadata()?.is_file() {
-        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    }
-    Ok(file)
+    whole::write(path, Readers::Owner, bytes)
+        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", path.display())))
 }
 
 /// Reads a plan file, bounded; and who signed it, if somebody did.

@@ -63,7 +63,8 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let mut plan = session.plan_for(&wanted, args.plan.refresh, out).await?;
     rollback::of_no_configuration(&mut plan, run);
     protected(&plan, declared)?;
-    let lost = inverse.lost;
+    let lost = inverse.lost.iter().filter(|lost| plan.is_about(&lost.addr));
+    let lost: Vec<String> = lost.map(ToString::to_string).collect();
     plan_command::check(&plan)?;
     out.print(&render(
         &plan,

@@ -34,17 +34,48 @@ pub fn makes(block: &Block, kind: &str) -> bool {
 
 /// Reads the block, all but its content.
 pub fn read<'b>(block: &'b Block, scope: &Scope<'_>) -> Result<Dynamic<'b>, Stop> {
-    let mistake = |text: &str, span: Span, label: String| {
-        Diagnostic::error(codes::EXPANSION, text.to_owned()).at(span, label)
-    };
     let [kind] = block.labels.as_slice() else {
-        return Err(Diagnostic::error(
-            codes::LABELS,
-            "`dynamic` takes one label: the kind of block it makes",
-        )
-        .at(block.header, "this header")
-        .into());
+        let text = "`dynamic` takes one label: the kind of block it makes";
+        let d = Diagnostic::error(codes::LABELS, text);
+        return Err(d.at(block.header, "this header").into());
     };
+    known(block)?;
+    let content = content(block)?;
+    let Some(for_each) = block.body.attribute("for_each") else {
+        let d = Diagnostic::error(codes::MISSING, "`dynamic` needs `for_each`");
+        return Err(d.at(block.header, "not in this block").into());
+    };
+    let iterator = match block.body.attribute("iterator") {
+        None => kind.text.as_ref(),
+        Some(attribute) => match &attribute.value.kind {
+            ExprKind::Name(name) => name.as_ref(),
+            ExprKind::Invalid => return Err(Stop::Reported),
+            _ => {
+                let quoted = "write it without quotes".to_owned();
+                return Err(mistake(
+                    "`iterator` is a name",
+                    attribute.value.span,
+                    quoted,
+                ));
+            }
+        },
+    };
+    Ok(Dynamic {
+        iterator,
+        content,
+        elements: made_of(for_each, scope)?,
+        labels: block.body.attribute("labels"),
+    })
+}
+
+fn mistake(text: &str, span: Span, label: String) -> Stop {
+    Diagnostic::error(codes::EXPANSION, text.to_owned())
+        .at(span, label)
+        .into()
+}
+
+/// Nothing stands in the block that it does not have.
+fn known(block: &Block) -> Result<(), Stop> {
     for attribute in &block.body.attributes {
         let name = attribute.name.as_ref();
         if !ATTRIBUTES.contains(&name) {
@@ -58,71 +89,41 @@ pub fn read<'b>(block: &'b Block, scope: &Scope<'_>) -> Result<Dynamic<'b>, Stop
             .into());
         }
     }
-    if block.body.incomplete {
-        return Err(Stop::Reported);
+    match block.body.incomplete {
+        true => Err(Stop::Reported),
+        false => Ok(()),
     }
+}
+
+fn content(block: &Block) -> Result<&Block, Stop> {
+    const ONE: &str = "`dynamic` has exactly one block, `content`";
     let [content] = block.body.blocks.as_slice() else {
-        return Err(Diagnostic::error(
-            codes::MISSING,
-            "`dynamic` has exactly one block, `content`",
-        )
-        .at(
-            block.header,
-            format!("found {} blocks", block.body.blocks.len()),
-        )
-        .into());
+        let found = format!("found {} blocks", block.body.blocks.len());
+        let d = Diagnostic::error(codes::MISSING, ONE);
+        return Err(d.at(block.header, found).into());
     };
     if content.kind.as_ref() != "content" {
-        return Err(Diagnostic::error(
-            codes::UNKNOWN_BLOCK,
-            "`dynamic` has exactly one block, `content`",
-        )
-        .at(content.header, "not this")
-        .into());
+        let d = Diagnostic::error(codes::UNKNOWN_BLOCK, ONE);
+        return Err(d.at(content.header, "not this").into());
     }
-    let Some(for_each) = block.body.attribute("for_each") else {
-        return Err(
-            Diagnostic::error(codes::MISSING, "`dynamic` needs `for_each`")
-                .at(block.header, "not in this block")
-                .into(),
-        );
-    };
-    let iterator = match block.body.attribute("iterator") {
-        None => kind.text.as_ref(),
-        Some(attribute) => match &attribute.value.kind {
-            ExprKind::Name(name) => name.as_ref(),
-            ExprKind::Invalid => return Err(Stop::Reported),
-            _ => {
-                let span = attribute.value.span;
-                return Err(mistake(
-                    "`iterator` is a name",
-                    span,
-                    "write it without quotes".to_owned(),
-                )
-                .into());
-            }
-        },
-    };
+    Ok(content)
+}
+
+/// The elements of `for_each`, not too many of them, and paid for.
+fn made_of(for_each: &Attribute, scope: &Scope<'_>) -> Result<Vec<Value>, Stop> {
     let span = for_each.value.span;
     let value = eval(&for_each.value, scope)?;
     let elements = elements(&value).ok_or_else(|| {
-        mistake(
-            "`for_each` of a `dynamic` block takes a collection",
-            span,
-            format!("found {}", value.shown()),
-        )
+        let text = "`for_each` of a `dynamic` block takes a collection";
+        mistake(text, span, format!("found {}", value.shown()))
     })?;
     if elements.len() > ELEMENTS_MAX {
         let text = format!("a `dynamic` block makes at most {ELEMENTS_MAX} blocks");
-        return Err(mistake(&text, span, format!("found {}", elements.len())).into());
+        let found = format!("found {}", elements.len());
+        return Err(mistake(&text, span, found));
     }
     scope.world.spend(elements.len() as u64, span)?;
-    Ok(Dynamic {
-        iterator,
-        content,
-        elements,
-        labels: block.body.attribute("labels"),
-    })
+    Ok(elements)
 }
 
 /// Each element with its key, as the iterator sees it. A mark on the collection is a mark on what comes from it.

@@ -32,29 +32,12 @@ pub fn read(
             "there are no ephemeral values: a plan holds no secret anyway",
         );
     }
-    for nested in block
-        .body
-        .blocks
-        .iter()
-        .filter(|b| b.kind.as_ref() == "precondition")
-    {
-        let condition = Condition {
-            subject: &subject,
-            code: codes::CONDITION,
-            severity: Severity::Error,
-            declared: None,
-        };
-        condition.check(nested, scope, report);
-    }
+    preconditions(&subject, block, scope, report);
     let Some(attribute) = block.body.attribute("value") else {
-        if block.body.incomplete {
-            reader.finish();
-            return None;
+        if !block.body.incomplete {
+            let d = Diagnostic::error(codes::MISSING, "`value` is required");
+            reader.fail(d.at(block.header, "not in this block"));
         }
-        reader.fail(
-            Diagnostic::error(codes::MISSING, "`value` is required")
-                .at(block.header, "not in this block"),
-        );
         reader.finish();
         return None;
     };
@@ -64,14 +47,9 @@ pub fn read(
         && !sensitive
         && is_root
     {
-        reader.fail(
-            Diagnostic::error(
-                codes::SENSITIVE,
-                format!("output.{name} would show a sensitive value"),
-            )
-            .at(attribute.value.span, "sensitive")
-            .help("add sensitive = true, or wrap the value in nonsensitive()"),
-        );
+        let text = format!("{subject} would show a sensitive value");
+        let d = Diagnostic::error(codes::SENSITIVE, text).at(attribute.value.span, "sensitive");
+        reader.fail(d.help("add sensitive = true, or wrap the value in nonsensitive()"));
     }
     let (whole, _) = reader.finish();
     match value {
@@ -94,6 +72,19 @@ pub fn read(
             report.stop(stop, Some(format!("in {subject}")));
             None
         }
+    }
+}
+
+fn preconditions(subject: &str, block: &Block, scope: &Scope<'_>, report: &Report) {
+    let blocks = block.body.blocks.iter();
+    for nested in blocks.filter(|b| b.kind.as_ref() == "precondition") {
+        let condition = Condition {
+            subject,
+            code: codes::CONDITION,
+            severity: Severity::Error,
+            declared: None,
+        };
+        condition.check(nested, scope, report);
     }
 }
 

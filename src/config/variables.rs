@@ -130,25 +130,7 @@ pub fn value(
     report: &Report,
 ) -> Option<Value> {
     let body = &block.body;
-    for attribute in &body.attributes {
-        if !ATTRIBUTES.contains(&attribute.name.as_ref()) {
-            let text = format!("`variable` has no attribute `{}`", attribute.name);
-            let d = Diagnostic::error(codes::UNKNOWN_ATTRIBUTE, text)
-                .at(attribute.name_span, "not known");
-            report.push(match did_you_mean(&attribute.name, ATTRIBUTES) {
-                Some(help) => d.help(help),
-                None => d,
-            });
-        }
-    }
-    for nested in body
-        .blocks
-        .iter()
-        .filter(|b| b.kind.as_ref() != "validation")
-    {
-        let text = format!("`variable` has no block `{}`", nested.kind);
-        report.push(Diagnostic::error(codes::UNKNOWN_BLOCK, text).at(nested.header, "not known"));
-    }
+    unknown(body, report);
     let sensitive = flag(body, "sensitive", scope, report)?.unwrap_or(false);
     let nullable = flag(body, "nullable", scope, report)?.unwrap_or(true);
     let declared = match body.attribute("type") {
@@ -175,39 +157,56 @@ pub fn value(
         }
         None => None,
     };
-    let value = match given {
-        Some(given) => {
-            let hidden = sensitive.then_some(block.header);
-            let (value, span) = read(given, declared.as_ref(), hidden, scope, report)?;
-            // The line with a sensitive value is not shown.
-            let span = if sensitive { block.header } else { span };
-            let value = typed(name, &value.marked(sensitive), &of, span, report)?;
-            match (value.is_null() && !nullable, &default) {
-                (true, Some(default)) => default.clone(),
-                (true, None) => {
-                    let text = format!("var.{name} must not be null");
-                    report.push(
-                        Diagnostic::error(codes::VARIABLE_TYPE, text)
-                            .at(span, "null is given here"),
-                    );
-                    return None;
-                }
-                (false, _) => value,
-            }
+    let Some(given) = given else {
+        if default.is_none() {
+            report.push(no_value(name, block));
         }
-        None => match default {
-            Some(default) => default,
-            None => {
-                report.push(
-                    Diagnostic::error(codes::NO_VALUE, format!("var.{name} has no value"))
-                        .at(block.header, "declared without a default")
-                        .help(format!("set BMCTL_VAR_{name}, pass --var {name}=..., or write it into bmctl.vars.hcl")),
-                );
-                return None;
-            }
-        },
+        return default.map(|value| value.marked(sensitive));
+    };
+    let hidden = sensitive.then_some(block.header);
+    let (value, span) = read(given, declared.as_ref(), hidden, scope, report)?;
+    // The line with a sensitive value is not shown.
+    let span = if sensitive { block.header } else { span };
+    let value = typed(name, &value.marked(sensitive), &of, span, report)?;
+    let value = match (value.is_null() && !nullable, default) {
+        (true, Some(default)) => default,
+        (true, None) => {
+            let text = format!("var.{name} must not be null");
+            let d = Diagnostic::error(codes::VARIABLE_TYPE, text);
+            report.push(d.at(span, "null is given here"));
+            return None;
+        }
+        (false, _) => value,
     };
     Some(value.marked(sensitive))
+}
+
+fn no_value(name: &str, block: &Block) -> Diagnostic {
+    Diagnostic::error(codes::NO_VALUE, format!("var.{name} has no value"))
+        .at(block.header, "declared without a default")
+        .help(format!(
+            "set BMCTL_VAR_{name}, pass --var {name}=..., or write it into bmctl.vars.hcl"
+        ))
+}
+
+/// What a `variable` does not have.
+fn unknown(body: &Body, report: &Report) {
+    for attribute in &body.attributes {
+        if !ATTRIBUTES.contains(&attribute.name.as_ref()) {
+            let text = format!("`variable` has no attribute `{}`", attribute.name);
+            let d = Diagnostic::error(codes::UNKNOWN_ATTRIBUTE, text)
+                .at(attribute.name_span, "not known");
+            report.push(match did_you_mean(&attribute.name, ATTRIBUTES) {
+                Some(help) => d.help(help),
+                None => d,
+            });
+        }
+    }
+    let blocks = body.blocks.iter();
+    for nested in blocks.filter(|b| b.kind.as_ref() != "validation") {
+        let text = format!("`variable` has no block `{}`", nested.kind);
+        report.push(Diagnostic::error(codes::UNKNOWN_BLOCK, text).at(nested.header, "not known"));
+    }
 }
 
 fn flag(body: &Body, name: &str, scope: &Scope<'_>, report: &Report) -> Option<Option<bool>> {

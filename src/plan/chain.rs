@@ -151,7 +151,22 @@ pub(super) struct Chain<'a> {
     pub ids: Vec<StepId>,
 }
 
-impl Chain<'_> {
+impl<'a> Chain<'a> {
+    pub(super) fn on(
+        node: &'a Addr,
+        builder: &'a mut Builder,
+        instance: &'a Addr,
+        after: Vec<StepId>,
+    ) -> Chain<'a> {
+        Chain {
+            builder,
+            instance,
+            node,
+            last: after,
+            ids: Vec::new(),
+        }
+    }
+
     pub(super) fn then(&mut self, step: Step, limit_s: u32) -> StepId {
         let id = self
             .builder

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::make::Maker;
-use super::{Action, AttributeChange, Change, Risk, Step, StepId, diff, steps};
+use super::{Action, AttributeChange, Change, Risk, Step, StepId, diff, moves, steps};
+use crate::diag::Diagnostic;
 use crate::ids::{Addr, Kind};
-use crate::model::{InstanceRecord, Resource};
+use crate::model::{InstancePhase, InstanceRecord, Resource};
 
 impl<'a> Maker<'a> {
     /// The step that gives other addresses; whatever comes after it uses them.
@@ -50,6 +51,10 @@ impl<'a> Maker<'a> {
 
     /// An instance that the configuration says to forget: its system goes on as it is.
     pub(super) fn leave(&mut self, addr: &Addr, record: &InstanceRecord) {
+        if is_half_done(record) {
+            self.half_done(addr, record);
+            return;
+        }
         let step = Step::Forget { addr: addr.clone() };
         let id = self
             .builder
@@ -67,6 +72,23 @@ impl<'a> Maker<'a> {
             unchanged,
             steps: vec![id],
         });
+    }
+
+    /// A machine that may still run the ramdisk would be nobody's to switch off.
+    fn half_done(&mut self, addr: &Addr, record: &InstanceRecord) {
+        let text = format!(
+            "{addr} is to be left as it is, and no run has come to its end with it: {} may be running the ramdisk",
+            record.node
+        );
+        let d = Diagnostic::error("E0620", text).help(
+            "apply with its block, or take the `removed` block out and destroy it; `bmctl state rm` forgets it as it stands",
+        );
+        let removed = &self.input.fleet.removed;
+        self.diagnostics
+            .push(match removed.iter().find(|r| moves::about(&r.from, addr)) {
+                Some(removed) => d.at(removed.span, "said here"),
+                None => d,
+            });
     }
 
     /// Everything but instances: recorded, no machine touched.
@@ -212,4 +234,13 @@ pub(super) fn resource_attributes(
             .and_then(|mut v| v.get_mut("is").map(serde_json::Value::take))
     };
     diff::attributes(inner(before).as_ref(), inner(after).as_ref())
+}
+
+/// It was begun, or is being taken down; a system on its disk may not have been booted yet.
+fn is_half_done(record: &InstanceRecord) -> bool {
+    match record.phase {
+        InstancePhase::Deploying | InstancePhase::Destroying => true,
+        InstancePhase::NeedsAttention(_) => record.disk.is_none(),
+        InstancePhase::Running | InstancePhase::Off => false,
+    }
 }

@@ -13,6 +13,7 @@ pub type Moves = BTreeMap<Addr, Addr>;
 /// that was moved twice arrives where it is.
 pub fn resolve(fleet: &Fleet, recorded: &Recorded, diagnostics: &mut Diagnostics) -> Moves {
     let mut moves = implied(fleet, recorded);
+    let mut said_at = BTreeMap::new();
     for from in recorded.resources.keys() {
         let Some((to, span)) = follow(fleet, from, diagnostics) else {
             continue;
@@ -32,24 +33,43 @@ pub fn resolve(fleet: &Fleet, recorded: &Recorded, diagnostics: &mut Diagnostics
                     .help("correct `to`; to take it down, take the `moved` block out, or apply the move first"),
             );
         }
+        said_at.extend(span.map(|span| (from.clone(), span)));
         moves.insert(from.clone(), to);
     }
+    diagnostics.extend(taken(fleet, recorded, &moves, &said_at));
+    moves
+}
+
+/// Two resources that one address is asked for.
+fn taken(
+    fleet: &Fleet,
+    recorded: &Recorded,
+    moves: &Moves,
+    said_at: &BTreeMap<Addr, Span>,
+) -> Vec<Diagnostic> {
+    let mut out = Vec::new();
     let mut taken: BTreeMap<&Addr, &Addr> = BTreeMap::new();
-    for (from, to) in &moves {
+    for (from, to) in moves {
         let is_there = recorded.resources.contains_key(to) && !moves.contains_key(to);
         let other = if is_there {
             Some(to)
         } else {
             taken.insert(to, from).map(|other| other as &Addr)
         };
-        if let Some(other) = other {
-            diagnostics.push(
-                Diagnostic::error("E0608", format!("{from} cannot move to {to}: {other} is recorded under that address already, or moves there too"))
-                    .help("one address is one resource: destroy one of them first, or move it elsewhere"),
-            );
-        }
+        let Some(other) = other else { continue };
+        let text = format!(
+            "{from} cannot move to {to}: {other} is recorded under that address already, or moves there too"
+        );
+        // Without a statement it is the block's `count` that moves it.
+        let block = || fleet.origins.get(to).map(|origin| origin.block);
+        let place = said_at.get(from).copied().or_else(block);
+        out.push(
+            said(Diagnostic::error("E0608", text), place).help(
+                "one address is one resource: destroy one of them first, or move it elsewhere",
+            ),
+        );
     }
-    moves
+    out
 }
 
 /// A resource that was given `count`, or lost it, is the first of them: no statement is needed for that, as in Terraform.

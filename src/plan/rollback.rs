@@ -4,6 +4,7 @@
 //! between is gone, and is said to be.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::moves::Moves;
 use super::{Pattern, Plan, Selection, Step, planfile};
@@ -25,8 +26,20 @@ pub struct Inverse {
     pub facts: BTreeMap<Addr, ImageFacts>,
     /// What the run touched; without a target, nothing of it is left to take back.
     pub selection: Selection,
-    /// What has no inverse, a sentence each.
-    pub lost: Vec<String>,
+    pub lost: Vec<Lost>,
+}
+
+/// What has no inverse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    pub addr: Addr,
+    pub what: String,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.addr, self.what)
+    }
 }
 
 /// State as it is, with what the run touched as it was.
@@ -92,7 +105,7 @@ impl Before {
 fn as_before(
     recorded: &Recorded,
     before: &Before,
-    lost: &mut Vec<String>,
+    lost: &mut Vec<Lost>,
 ) -> BTreeMap<Addr, Resource> {
     let mut resources = recorded.resources.clone();
     // What has come since the run may speak of what the run renamed.
@@ -140,7 +153,7 @@ fn put_back(
     was: &InstanceRecord,
     is: Option<&InstanceRecord>,
     moved: &Moves,
-    lost: &mut Vec<String>,
+    lost: &mut Vec<Lost>,
 ) -> InstanceRecord {
     let mut again = was.clone();
     let stands_on = is.map(|is| moved.get(&is.node).unwrap_or(&is.node));
@@ -149,16 +162,24 @@ fn put_back(
     }
     let sealed = is.and_then(|i| i.desired.user_data.as_ref());
     if was.desired.user_data.is_some() && was.desired.user_data.as_ref() != sealed {
-        lost.push(format!(
-            "{addr}: the user data it had is not kept; it is planned without any"
-        ));
-        again.desired.user_data = None;
+        // A text that is gone is no reason to write a disk: what is sealed goes on to hold.
+        again.desired.user_data = sealed.cloned();
+        let holds = match sealed {
+            Some(_) => "it keeps that of today, also when it is written anew for something else",
+            None => "when it is written anew, it is with empty user data",
+        };
+        lost.push(Lost {
+            addr: addr.clone(),
+            what: format!(
+                "the user data it had is not kept: {holds} (the earlier text is in the configuration of before the run)"
+            ),
+        });
     }
     again
 }
 
 /// Steps of the run that lost something.
-fn gone(plan: &Plan, before: &Before) -> Vec<String> {
+fn gone(plan: &Plan, before: &Before) -> Vec<Lost> {
     let lost = plan.steps.iter().filter_map(|step| {
         let was = before.moved.get(&step.subject).unwrap_or(&step.subject);
         let had = before.records.get(was)?.as_ref()?.as_instance()?;
@@ -166,10 +187,14 @@ fn gone(plan: &Plan, before: &Before) -> Vec<String> {
         let written = matches!(step.step, Step::WriteDisk(_)).then_some("was written over");
         let erased = matches!(step.step, Step::EraseDisk { .. }).then_some("was erased");
         let what = written.or(erased)?;
-        Some(format!(
-            "{}: disk {} on {} {what} in step {}: what was on it is gone",
-            was, disk.serial, had.node, step.id
-        ))
+        let what = format!(
+            "disk {} on {} {what} in step {}: what was on it is gone",
+            disk.serial, had.node, step.id
+        );
+        Some(Lost {
+            addr: was.clone(),
+            what,
+        })
     });
     lost.collect()
 }

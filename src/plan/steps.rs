@@ -37,13 +37,7 @@ pub fn deploy(
     let limits = &place.site.limits;
     let target = place.target(record);
     let (node, bmc) = (place.addr, place.bmc());
-    let mut chain = Chain {
-        builder,
-        instance,
-        node,
-        last: after,
-        ids: Vec::new(),
-    };
+    let mut chain = Chain::on(node, builder, instance, after);
     let claimed = in_deployment(record);
     let write = write_disk(ctx, instance, place, record);
     let mut record = record.clone();
@@ -109,13 +103,7 @@ pub fn resume_written(
     let limits = &place.site.limits;
     let target = place.target(record);
     let bmc = place.bmc();
-    let mut chain = Chain {
-        builder,
-        instance,
-        node: place.addr,
-        last: after,
-        ids: Vec::new(),
-    };
+    let mut chain = Chain::on(place.addr, builder, instance, after);
     chain.soft_off(&bmc, place);
     chain.then(
         Step::BootInstance {
@@ -141,13 +129,7 @@ pub fn adopt(
     record: &InstanceRecord,
     after: Vec<StepId>,
 ) -> Vec<StepId> {
-    let mut chain = Chain {
-        builder,
-        instance,
-        node: place.addr,
-        last: after,
-        ids: Vec::new(),
-    };
+    let mut chain = Chain::on(place.addr, builder, instance, after);
     let mut claimed = record.clone();
     claimed.phase = InstancePhase::NeedsAttention(super::decide::ADOPTING.to_owned());
     chain.claim(claimed);
@@ -175,13 +157,7 @@ pub fn in_place(
     after: Vec<StepId>,
 ) -> Vec<StepId> {
     let bmc = place.bmc();
-    let mut chain = Chain {
-        builder,
-        instance,
-        node: place.addr,
-        last: after,
-        ids: Vec::new(),
-    };
+    let mut chain = Chain::on(place.addr, builder, instance, after);
     if work.boot_files {
         chain.then(
             Step::BootInstance {
@@ -241,13 +217,7 @@ pub fn destroy(
 ) -> Vec<StepId> {
     let target = place.target(record);
     let (node, bmc) = (place.addr, place.bmc());
-    let mut chain = Chain {
-        builder,
-        instance,
-        node,
-        last: after,
-        ids: Vec::new(),
-    };
+    let mut chain = Chain::on(node, builder, instance, after);
     let mut going = record.clone();
     going.phase = InstancePhase::Destroying;
     chain.then(
@@ -378,13 +348,7 @@ pub fn gates(
     record: &InstanceRecord,
     after: Vec<StepId>,
 ) -> Vec<StepId> {
-    let mut chain = Chain {
-        builder,
-        instance,
-        node: place.addr,
-        last: after,
-        ids: Vec::new(),
-    };
+    let mut chain = Chain::on(place.addr, builder, instance, after);
     for gate in &record.unproven {
         let pass = PassGate {
             instance: instance.clone(),

@@ -62,85 +62,106 @@ pub fn lan_conf(
 
 /// The machine. Its first argument is the network's place in the boot order; the disk's is 2.
 pub fn qemu_script(dir: &Path, node: &NodeSpec, place: &Place) -> String {
-    let NodeSpec {
-        name,
-        firmware,
-        disk_gb: _,
-        memory_mb,
-        cpus,
-    } = node;
-    let Place {
-        mac,
-        tap,
-        bmc_port: _,
-        console_port,
-    } = place;
-    let file = |name: &str| dir.join(name).display().to_string().replace(',', ",,");
-    let mut words: Vec<String> = Vec::new();
-    let mut add = |option: &str, value: String| words.extend([option.to_owned(), quoted(&value)]);
-    add("-name", format!("bmctl-{name}"));
-    add("-uuid", uuid(name));
-    add("-machine", "q35,graphics=off".to_owned());
-    add("-accel", "tcg,thread=multi".to_owned());
-    add("-cpu", "max".to_owned());
-    add("-smp", cpus.to_string());
-    add("-m", memory_mb.to_string());
-    add("-display", "none".to_owned());
-    match firmware {
-        Firmware::Bios => {}
-        Firmware::Uefi => {
-            add(
-                "-drive",
-                format!("if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}"),
-            );
-            add(
-                "-drive",
-                format!("if=pflash,unit=1,format=raw,file={}", file("vars.fd")),
-            );
-        }
-    }
-    add(
-        "-netdev",
-        format!("tap,id=port0,ifname={tap},script=no,downscript=no"),
-    );
-    add(
-        "-drive",
-        format!(
-            "if=none,id=drive0,format=raw,discard=unmap,file={}",
-            file("disk.raw")
-        ),
-    );
-    add(
-        "-device",
-        format!(
-            "virtio-blk-pci,id=disk0,drive=drive0,serial={},bootindex=2",
-            disk_serial(name)
-        ),
-    );
-    add("-device", "virtio-rng-pci,id=rng0".to_owned());
-    add(
-        "-chardev",
-        format!(
-            "socket,id=console,host=127.0.0.1,port={console_port},server=on,wait=off,telnet=on,logappend=on,logfile={}",
-            file("console.log")
-        ),
-    );
-    add("-serial", "chardev:console".to_owned());
-    add(
-        "-chardev",
-        format!("file,id=debug,path={}", file("firmware.log")),
-    );
-    add(
-        "-device",
-        "isa-debugcon,iobase=0x402,chardev=debug".to_owned(),
-    );
-    add("-chardev", "stdio,id=orders,signal=off".to_owned());
-    add("-mon", "chardev=orders,mode=control".to_owned());
+    let (name, mac) = (&node.name, &place.mac);
+    let words: Vec<String> = [
+        hardware(node),
+        firmware(dir, node),
+        devices(dir, node, place),
+    ]
+    .into_iter()
+    .flatten()
+    .flat_map(|(option, value)| [option.to_owned(), quoted(&value)])
+    .collect();
     format!(
         "# Starts machine {name}; run by chassis.sh, in bash.\numask 077\n{CLOSE_INHERITED}exec qemu-system-x86_64 -nodefaults -no-user-config \\\n  \
          -device virtio-net-pci,id=net0,netdev=port0,mac={mac},bootindex=\"$1\" \\\n  {}\n",
         words.join(" ")
     )
+}
+
+/// Options of QEMU with their values.
+type Options = Vec<(&'static str, String)>;
+
+fn hardware(node: &NodeSpec) -> Options {
+    let NodeSpec {
+        name,
+        firmware: _,
+        disk_gb: _,
+        memory_mb,
+        cpus,
+    } = node;
+    vec![
+        ("-name", format!("bmctl-{name}")),
+        ("-uuid", uuid(name)),
+        ("-machine", "q35,graphics=off".to_owned()),
+        ("-accel", "tcg,thread=multi".to_owned()),
+        ("-cpu", "max".to_owned()),
+        ("-smp", cpus.to_string()),
+        ("-m", memory_mb.to_string()),
+        ("-display", "none".to_owned()),
+    ]
+}
+
+/// SeaBIOS needs nothing; OVMF wants its code, and variables of each machine's own.
+fn firmware(dir: &Path, node: &NodeSpec) -> Options {
+    let vars = file(dir, "vars.fd");
+    match node.firmware {
+        Firmware::Bios => Vec::new(),
+        Firmware::Uefi => vec![
+            (
+                "-drive",
+                format!("if=pflash,unit=0,format=raw,readonly=on,file={OVMF_CODE}"),
+            ),
+            ("-drive", format!("if=pflash,unit=1,format=raw,file={vars}")),
+        ],
+    }
+}
+
+/// Network, disk, serial console, what the firmware says, and where orders come in.
+fn devices(dir: &Path, node: &NodeSpec, place: &Place) -> Options {
+    let Place {
+        mac: _,
+        tap,
+        bmc_port: _,
+        console_port,
+    } = place;
+    let [disk, console, debug] =
+        ["disk.raw", "console.log", "firmware.log"].map(|name| file(dir, name));
+    let serial = disk_serial(&node.name);
+    vec![
+        (
+            "-netdev",
+            format!("tap,id=port0,ifname={tap},script=no,downscript=no"),
+        ),
+        (
+            "-drive",
+            format!("if=none,id=drive0,format=raw,discard=unmap,file={disk}"),
+        ),
+        (
+            "-device",
+            format!("virtio-blk-pci,id=disk0,drive=drive0,serial={serial},bootindex=2"),
+        ),
+        ("-device", "virtio-rng-pci,id=rng0".to_owned()),
+        (
+            "-chardev",
+            format!(
+                "socket,id=console,host=127.0.0.1,port={console_port},server=on,wait=off,telnet=on,logappend=on,logfile={console}"
+            ),
+        ),
+        ("-serial", "chardev:console".to_owned()),
+        ("-chardev", format!("file,id=debug,path={debug}")),
+        (
+            "-device",
+            "isa-debugcon,iobase=0x402,chardev=debug".to_owned(),
+        ),
+        ("-chardev", "stdio,id=orders,signal=off".to_owned()),
+        ("-mon", "chardev=orders,mode=control".to_owned()),
+    ]
+}
+
+/// A comma ends a value of QEMU, and two are one.
+fn file(dir: &Path, name: &str) -> String {
+    dir.join(name).display().to_string().replace(',', ",,")
 }
 
 /// ipmi_sim leaves its sockets open in the programs it runs: a QEMU that kept them would hold the BMC's port after the

@@ -18,7 +18,7 @@ use bmctl::units::BmcEndpoint;
 
 use super::racks::{BASE, fleet, nodes};
 use super::rig::{Applied, Rig, count};
-use crate::fleet::{facts_of, load, plan, without_mistakes};
+use crate::fleet::{facts_of, first_plan, load, plan, without_mistakes};
 
 /// A rack that somebody switched off does not come back all at once: power-ons without boot files queue too.
 #[test]
@@ -28,17 +28,7 @@ fn power_ons_of_drift_have_a_budget() {
         nodes(40)
     ));
     let facts = facts_of(&wanted.fleet);
-    let mut memory = crate::fleet::Memory::new();
-    let seen = Observed::default();
-    let first = plan(
-        &wanted.fleet,
-        &memory.recorded,
-        &seen,
-        &facts,
-        Intent::Apply,
-    )
-    .unwrap();
-    memory.seal(&wanted.fleet, &first);
+    let (mut memory, first) = first_plan(&wanted.fleet);
     memory.apply(&first, |_| false);
     let mut off = Observed::default();
     for node in wanted.fleet.nodes.keys() {

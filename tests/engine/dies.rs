@@ -1,12 +1,14 @@
 //! A run that dies at every point there is: the next one ends where an undisturbed one would have.
 
 use bmctl::config::Loaded;
+use bmctl::drivers::sim::metal::Running;
+use bmctl::drivers::sim::{Mischief, Trick};
 use bmctl::ids::Addr;
-use bmctl::model::Recorded;
 use bmctl::model::event::Event;
+use bmctl::model::{InstancePhase, InstanceRecord, Recorded};
 use bmctl::plan::Intent;
 
-use super::racks::{after_the_crash, after_the_moves, before_the_crash};
+use super::racks::{after_the_crash, after_the_moves, before_the_crash, fleet, nodes};
 use super::rig::{Rig, Then, copy_of, face, instances, settled, tally};
 
 /// Which points a run dies at.
@@ -149,6 +151,60 @@ async fn a_run_may_die_and_the_change_be_taken_back() {
             rig.plan(&before, Intent::Apply).await.is_empty(),
             "point {point}"
         );
+    }
+}
+
+/// A run dies with a machine in the ramdisk; by the next one instance and node have other names, and its first power-off fails. It
+/// knows the loan for its own: the machine is switched off, or the instance needs attention.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_borrowed_under_another_name_is_given_back() {
+    let named = |node: &str, instance: &str, moved: &str| {
+        let rack = nodes(1).replace("node \"n\"", &format!("node \"{node}\""));
+        let text = format!(
+            "{rack}{moved}instance \"{instance}\" {{\n  hostname = \"a\"\n  flavor = flavor.small\n  image = image.disk\n}}\n"
+        );
+        fleet(&text.replace("node.n[", &format!("node.{node}[")))
+    };
+    let moved = |from: &str, to: &str| format!("moved {{\n  from = {from}\n  to = {to}\n}}\n");
+    let (of_node, of_instance) = (moved("node.n", "node.m"), moved("instance.a", "instance.b"));
+    let both = format!("{of_node}{of_instance}");
+    for after in [
+        named("n", "a", ""),
+        named("m", "a", &of_node),
+        named("n", "b", &of_instance),
+        named("m", "b", &both),
+    ] {
+        let mut rig = Rig::new("seed=1").await;
+        let write = |event: &Event| matches!(event, Event::StepStarted { title, .. } if title == "write disk");
+        let then = |event: &Event| if write(event) { Then::Die } else { Then::GoOn };
+        rig.apply_until(&named("n", "a", ""), Intent::Apply, then)
+            .await;
+        rig.reopen().await;
+        rig.settle().await;
+        let lent = |rig: &Rig| {
+            let metal = rig.world.metal();
+            let mut machines = metal.machines.values();
+            machines.any(|m| matches!(m.running, Running::Ramdisk { .. }))
+        };
+        rig.world.wait(std::time::Duration::from_secs(300));
+        assert!(lent(&rig));
+        let made = rig.plan(&after, Intent::Apply).await;
+        let is_off = |s: &&bmctl::plan::PlannedStep| s.step.title() == "power off";
+        let step = made.steps.iter().find(is_off).unwrap().id;
+        rig.world.play(Trick {
+            step,
+            mischief: Mischief::FailAct,
+        });
+        let applied = rig.apply(&after).await;
+        assert_eq!(applied.summary().failed, 1, "{:?}", applied.summary());
+        let recorded = rig.recorded().await;
+        let needs = |r: &InstanceRecord| matches!(r.phase, InstancePhase::NeedsAttention(_));
+        let names: Vec<&Addr> = after.fleet.instances.keys().collect();
+        let is_told = instances(&recorded).all(|(_, r)| needs(r));
+        assert!(!lent(&rig) || is_told, "{names:?} is left in its ramdisk");
+        rig.world.forget_trick();
+        assert_eq!(rig.apply(&after).await.summary().failed, 0);
+        assert!(rig.plan(&after, Intent::Apply).await.is_empty());
     }
 }
 

@@ -11,7 +11,7 @@ use bmctl::plan::{Action, Intent, Plan, StepId};
 use bmctl::store::{Note, Request};
 
 use super::racks::thirty;
-use crate::fleet::{facts_of, plan};
+use crate::fleet::{facts_of, first_plan, plan};
 
 /// A batch on its way: what it starts, and what has ended, well or not.
 struct Sent {
@@ -202,17 +202,8 @@ fn a_takeover_that_a_bug_has_ended_is_still_a_takeover() {
         super::racks::nodes(1)
     ));
     let facts = facts_of(&wanted.fleet);
-    let mut memory = crate::fleet::Memory::new();
+    let (mut memory, first) = first_plan(&wanted.fleet);
     let seen = Observed::default();
-    let first = plan(
-        &wanted.fleet,
-        &memory.recorded,
-        &seen,
-        &facts,
-        Intent::Apply,
-    )
-    .unwrap();
-    memory.seal(&wanted.fleet, &first);
     let at = first
         .steps
         .iter()

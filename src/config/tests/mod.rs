@@ -10,6 +10,7 @@ mod json;
 mod layout;
 mod mistakes;
 mod modules;
+mod policies;
 mod rules;
 mod scale;
 mod syntax;

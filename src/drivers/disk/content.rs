@@ -299,30 +299,7 @@ fn whole(request: &Request<'_>, image: ImageReader, config_bytes: u64) -> Done<C
         ));
     }
     let guid = derived_guid(&table, Role::ConfigDrive.as_str());
-    let tail = match table {
-        TableId::Gpt(_) => {
-            let entry = gpt::Entry {
-                kind: gpt::LINUX,
-                guid,
-                name: name(Role::ConfigDrive),
-                start: at / sector,
-                sectors: config_bytes / sector,
-            };
-            gpt::extend(&mut head, disk / sector, &entry)?
-        }
-        TableId::Mbr(_) => {
-            let entry = mbr::Entry {
-                kind: mbr::LINUX,
-                active: Active::No,
-                start: at / sector,
-                sectors: config_bytes / sector,
-            };
-            if let Some(first) = head.first_chunk_mut::<SECTOR>() {
-                mbr::add(first, &entry)?;
-            }
-            Vec::new()
-        }
-    };
+    let tail = with_drive(&mut head, table, disk, (at, config_bytes), guid)?;
     let drive = drive(request, config_bytes, &guid)?;
     // No partition of the image lies at or behind the config drive; what else it has there is its old backup table.
     let to = image.size().min(at);
@@ -341,6 +318,41 @@ fn whole(request: &Request<'_>, image: ImageReader, config_bytes: u64) -> Done<C
         parts: vec![image, drive],
         table: Some(table),
     })
+}
+
+/// The config drive into the image's own table, which then spans the disk; what goes to the disk's end.
+fn with_drive(
+    head: &mut [u8],
+    table: TableId,
+    disk: u64,
+    (at, bytes): (u64, u64),
+    guid: [u8; 16],
+) -> Done<Vec<u8>> {
+    let sector = SECTOR as u64;
+    match table {
+        TableId::Gpt(_) => {
+            let entry = gpt::Entry {
+                kind: gpt::LINUX,
+                guid,
+                name: name(Role::ConfigDrive),
+                start: at / sector,
+                sectors: bytes / sector,
+            };
+            Ok(gpt::extend(head, disk / sector, &entry)?)
+        }
+        TableId::Mbr(_) => {
+            let entry = mbr::Entry {
+                kind: mbr::LINUX,
+                active: Active::No,
+                start: at / sector,
+                sectors: bytes / sector,
+            };
+            if let Some(first) = head.first_chunk_mut::<SECTOR>() {
+                mbr::add(first, &entry)?;
+            }
+            Ok(Vec::new())
+        }
+    }
 }
 
 impl Part {

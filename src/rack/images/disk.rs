@@ -127,6 +127,34 @@ fn boot_partition(work: &Path, kernel: &[u8], initrd: &[u8]) -> Result<PathBuf, 
         "search --no-floppy --set=root --file /syslinux.cfg\nlinux /vmlinuz {arguments}\ninitrd /initrd\nboot\n"
     );
     let grub = file("grub.cfg", grub.as_bytes())?;
+    let loader = uefi_loader(work, &grub)?;
+    let image = formatted(work)?;
+    run(
+        "make directories of the boot partition",
+        "mmd",
+        "mtools",
+        |c| c.arg("-i").arg(&image).args(["::/EFI", "::/EFI/BOOT"]),
+    )?;
+    run("fill the boot partition", "mcopy", "mtools", |c| {
+        c.arg("-i")
+            .arg(&image)
+            .args([&kernel, &initrd, &syslinux])
+            .arg("::/")
+    })?;
+    run("fill the boot partition", "mcopy", "mtools", |c| {
+        c.arg("-i")
+            .arg(&image)
+            .arg(&loader)
+            .arg("::/EFI/BOOT/BOOTX64.EFI")
+    })?;
+    run("install syslinux", "syslinux", "syslinux", |c| {
+        c.arg("--install").arg(&image)
+    })?;
+    Ok(image)
+}
+
+/// GRUB with what it needs to find its way from this partition.
+fn uefi_loader(work: &Path, grub: &Path) -> Result<PathBuf, RackError> {
     let loader = work.join("BOOTX64.EFI");
     run(
         "make the UEFI boot loader",
@@ -134,7 +162,7 @@ fn boot_partition(work: &Path, kernel: &[u8], initrd: &[u8]) -> Result<PathBuf, 
         "grub-common and grub-efi-amd64-bin",
         |c| {
             c.args(["-O", "x86_64-efi", "-p", "/EFI/BOOT", "-c"])
-                .arg(&grub)
+                .arg(grub)
                 .arg("-o")
                 .arg(&loader)
                 .args([
@@ -150,7 +178,11 @@ fn boot_partition(work: &Path, kernel: &[u8], initrd: &[u8]) -> Result<PathBuf, 
                 ])
         },
     )?;
+    Ok(loader)
+}
 
+/// An empty FAT file system as large as its partition.
+fn formatted(work: &Path) -> Result<PathBuf, RackError> {
     let image = work.join("boot.img");
     fs::File::create(&image)
         .and_then(|f| f.set_len(BOOT_SIZE))
@@ -173,27 +205,6 @@ fn boot_partition(work: &Path, kernel: &[u8], initrd: &[u8]) -> Result<PathBuf, 
             "BMCTLBOOT",
             "::",
         ])
-    })?;
-    run(
-        "make directories of the boot partition",
-        "mmd",
-        "mtools",
-        |c| c.arg("-i").arg(&image).args(["::/EFI", "::/EFI/BOOT"]),
-    )?;
-    run("fill the boot partition", "mcopy", "mtools", |c| {
-        c.arg("-i")
-            .arg(&image)
-            .args([&kernel, &initrd, &syslinux])
-            .arg("::/")
-    })?;
-    run("fill the boot partition", "mcopy", "mtools", |c| {
-        c.arg("-i")
-            .arg(&image)
-            .arg(&loader)
-            .arg("::/EFI/BOOT/BOOTX64.EFI")
-    })?;
-    run("install syslinux", "syslinux", "syslinux", |c| {
-        c.arg("--install").arg(&image)
     })?;
     Ok(image)
 }

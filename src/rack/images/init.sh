@@ -1,6 +1,6 @@
 #!/bin/sh
-# The first process of the test systems: reads its config drive (NoCloud: a file system labelled CIDATA), calls home,
-# and stays up. Without a config drive, bmctl.phone_home=URL on the kernel's command line says where home is.
+# The first process of the test systems: reads its config drive (NoCloud: a file system labelled CIDATA), calls home, answers
+# on port 80, and stays up. Without a config drive, bmctl.phone_home=URL on the kernel's command line says where home is.
 set -u
 HOME_TRIES_MAX=60 # 2 s apart
 
@@ -50,6 +50,9 @@ if [ -n "$url" ]; then
 else
     say "nobody said where home is"
 fi
+mkdir -p /run/www
+hostname >/run/www/index.html
+httpd -p 80 -h /run/www
 say "$facts"
 say up
 while :; do sleep 3600; done

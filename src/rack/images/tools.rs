@@ -77,6 +77,31 @@ pub fn file_system(
         ])
         .arg(&path)
     })?;
+    let script = script(work, name, tree)?;
+    let commands = work.join(format!("{name}.debugfs"));
+    fs::write(&commands, script).map_err(RackError::io("write", &commands))?;
+    let said = run("fill a file system", "debugfs", "e2fsprogs", |c| {
+        // It reads the files to write relative to where it runs.
+        c.args(["-w", "-f"])
+            .arg(&commands)
+            .arg(&path)
+            .current_dir(work)
+    })?;
+    // debugfs succeeds whatever its commands did, and says so among its echoes.
+    if let Some(line) = said
+        .lines()
+        .find(|l| l.contains("while ") || l.contains("not found"))
+    {
+        return Err(RackError::Image {
+            operation: "fill a file system".to_owned(),
+            said: line.to_owned(),
+        });
+    }
+    Ok(path)
+}
+
+/// What debugfs is told, with the files that it writes put beside it.
+fn script(work: &Path, name: &str, tree: &Tree) -> Result<String, RackError> {
     let mut script = String::new();
     let mut times = vec!["/".to_owned(), "/lost+found".to_owned()];
     // Writing to a String cannot fail.
@@ -108,26 +133,7 @@ pub fn file_system(
             );
         }
     }
-    let commands = work.join(format!("{name}.debugfs"));
-    fs::write(&commands, script).map_err(RackError::io("write", &commands))?;
-    let said = run("fill a file system", "debugfs", "e2fsprogs", |c| {
-        // It reads the files to write relative to where it runs.
-        c.args(["-w", "-f"])
-            .arg(&commands)
-            .arg(&path)
-            .current_dir(work)
-    })?;
-    // debugfs succeeds whatever its commands did, and says so among its echoes.
-    if let Some(line) = said
-        .lines()
-        .find(|l| l.contains("while ") || l.contains("not found"))
-    {
-        return Err(RackError::Image {
-            operation: "fill a file system".to_owned(),
-            said: line.to_owned(),
-        });
-    }
-    Ok(path)
+    Ok(script)
 }
 
 /// Runs a program in `work` terms: fixed time, plain language. Returns both of its outputs.

@@ -10,6 +10,7 @@ use bmctl::plan::rollout::Rollout;
 use bmctl::plan::{Plan, Step};
 
 use super::History;
+use super::wishes::wish_of;
 use crate::engine::rig::{Applied, instances};
 use crate::fleet::CANARY;
 
@@ -69,7 +70,7 @@ impl History {
                     outcome: Outcome::Failed { .. },
                     ..
                 } => {
-                    self.excused.insert(subject.to_string());
+                    self.excused.insert(whatever_it_is_called(subject));
                 }
                 _ => {}
             }
@@ -89,10 +90,10 @@ impl History {
                 } => (subject, title, true),
                 _ => continue,
             };
-            let name = subject.name.to_string();
+            let name = wish_of(subject.name.as_str());
             match title.as_str() {
-                // It is taken down, or another deployment has begun: from here on a write is one that was asked for.
-                "record" => {
+                // It is taken down, or left to itself, or another deployment has begun: from here on a write is one that was asked for.
+                "record" | "forget" => {
                     self.written.remove(&name);
                 }
                 "claim node" if done => {
@@ -118,7 +119,7 @@ impl History {
 
     fn deployed(&self, name: &str, plan: &Plan) -> Deployed {
         let write = plan.steps.iter().find_map(|step| match &step.step {
-            Step::WriteDisk(write) if write.instance.name.as_str() == name => Some(write),
+            Step::WriteDisk(write) if wish_of(write.instance.name.as_str()) == name => Some(write),
             _ => None,
         });
         let node = node_number(&write.unwrap().node.to_string());
@@ -147,7 +148,7 @@ impl History {
                     "{addr} needs attention, and nobody says why"
                 );
                 assert!(
-                    self.excused.contains(&addr.to_string()),
+                    self.excused.contains(&whatever_it_is_called(addr)),
                     "{addr} needs attention, and nothing was told"
                 );
             }
@@ -196,11 +197,12 @@ impl History {
         let recorded = self.rig.recorded().await;
         let metal = self.rig.world.metal();
         let found: BTreeSet<String> = instances(&recorded)
-            .map(|(addr, _)| addr.name.to_string())
+            .map(|(addr, _)| wish_of(addr.name.as_str()))
             .collect();
         assert_eq!(found, self.wishes.keys().cloned().collect());
         for (addr, record) in instances(&recorded) {
-            let wish = &self.wishes[addr.name.as_str()];
+            let name = wish_of(addr.name.as_str());
+            let wish = &self.wishes[&name];
             let node = usize::try_from(node_number(&record.node.to_string())).unwrap();
             assert!(
                 wish.node.is_none_or(|n| n == node),
@@ -210,7 +212,7 @@ impl History {
             let Some(Content::Image(written)) = machine.disk.as_ref().map(|d| &d.content) else {
                 panic!("{addr}: its disk holds {:?}", machine.disk);
             };
-            assert_eq!(written.hostname, addr.name.to_string());
+            assert_eq!(written.hostname, name);
             assert_eq!(written.image, record.image_facts.sha256, "{addr}");
             assert_eq!(record.image.kind.as_str(), kind_of(wish.image), "{addr}");
             assert_eq!(machine.is_on, wish.power == "on", "{addr}");
@@ -282,6 +284,11 @@ fn stays_up(rollout: &Rollout, members: &BTreeMap<Addr, Member>) {
     }
 }
 
+/// One that is renamed stays the one of whom something was told.
+fn whatever_it_is_called(addr: &Addr) -> String {
+    addr.to_string().replace('x', "")
+}
+
 fn kind_of(image: &str) -> &str {
     match image {
         "part" => "partition",
@@ -289,7 +296,7 @@ fn kind_of(image: &str) -> &str {
     }
 }
 
-fn node_number(node: &str) -> u64 {
+pub fn node_number(node: &str) -> u64 {
     let digits: String = node.chars().filter(char::is_ascii_digit).collect();
     digits.parse().unwrap()
 }

@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use bmctl::config::Loaded;
 use bmctl::drivers::sim::metal::{Act, Power};
 use bmctl::drivers::sim::{Mischief, Trick};
+use bmctl::ids::{Addr, Kind};
 use bmctl::model::event::Event;
 use bmctl::model::{Observed, PowerSeen};
-use bmctl::plan::{Intent, StepId};
+use bmctl::plan::{Action, Intent, StepId};
 
-use self::judge::Deployed;
-use self::wishes::{Chance, Turns, Wishes, change, text_of};
+use self::judge::{Deployed, node_number};
+use self::wishes::{Chance, Names, Turns, Wishes, change, text_of};
 use super::racks::fleet;
 use super::rig::{Rig, Then};
 
@@ -28,6 +29,9 @@ struct History {
     /// Dice of their own, so that a seed means the same history with rollouts and without.
     turning: Option<Chance>,
     turns: Option<Turns>,
+    /// The same of histories in which things are given other names.
+    moving: Option<Chance>,
+    names: Names,
     /// What was written and verified, on which machine, and not taken down since: it may not be written again.
     written: BTreeMap<String, Deployed>,
     /// Instances of which a warning or a failure was told.
@@ -35,6 +39,9 @@ struct History {
     refused: usize,
     /// Runs in which somebody had to wait for a wave.
     turned: usize,
+    /// Runs that changed names, and runs that left an instance to itself.
+    renamed: usize,
+    left: usize,
 }
 
 /// A history that is replayed is told as it goes.
@@ -49,10 +56,7 @@ const ROUNDS_MAX: usize = 6;
 
 impl History {
     async fn new(seed: Seed) -> History {
-        let Seed {
-            number: seed,
-            turns,
-        } = seed;
+        let Seed { number: seed, kind } = seed;
         let mut chance = Chance(seed);
         let many = 2 + chance.below(4);
         History {
@@ -60,21 +64,28 @@ impl History {
             chance,
             many,
             wishes: Wishes::new(),
-            turning: turns.then_some(Chance(!seed)),
+            turning: (kind == Story::Turns).then_some(Chance(!seed)),
             turns: None,
+            moving: (kind == Story::Moves).then_some(Chance(!seed)),
+            names: Names::default(),
             written: BTreeMap::new(),
             excused: BTreeSet::new(),
             refused: 0,
             turned: 0,
+            renamed: 0,
+            left: 0,
         }
     }
 
     fn fleet(&self) -> Loaded {
-        fleet(&text_of(self.many, &self.wishes, self.turns.as_ref()))
+        let turns = self.turns.as_ref();
+        fleet(&text_of(self.many, &self.wishes, turns, &self.names))
     }
 
     /// What a look at every machine would say, some of it not at all.
-    fn look(&mut self, blind_one_in: usize) -> Observed {
+    async fn look(&mut self, blind_one_in: usize) -> Observed {
+        let recorded = self.rig.recorded().await;
+        let known: Vec<&Addr> = recorded.resources.keys().collect();
         let metal = self.rig.world.metal();
         let mut observed = Observed::default();
         for n in 0..self.many {
@@ -86,9 +97,12 @@ impl History {
                 true => PowerSeen::On,
                 false => PowerSeen::Off,
             };
-            observed
-                .power
-                .insert(format!("node.n[{n}]").parse().unwrap(), seen);
+            // Machines are asked under the names that state has for them.
+            let is_it =
+                |a: &&&Addr| a.kind == Kind::Node && node_number(&a.to_string()) == n as u64;
+            let node = known.iter().find(is_it).map(|a| (**a).clone());
+            let node = node.unwrap_or_else(|| self.names.node(n).parse().unwrap());
+            observed.power.insert(node, seen);
         }
         observed
     }
@@ -153,13 +167,20 @@ impl History {
     }
 
     fn mutate(&mut self) {
+        let before = self.wishes.clone();
         for _ in 0..1 + self.chance.below(3) {
             change(&mut self.wishes, self.many, &mut self.chance);
+        }
+        if let Some(chance) = &mut self.moving {
+            self.names.change(&before, &self.wishes, chance);
         }
         if let Some(chance) = &mut self.turning {
             self.turns = Turns::any(chance);
         }
-        note(format!("want {:?} {:?}", self.wishes, self.turns));
+        note(format!(
+            "want {:?} {:?} {:?}",
+            self.wishes, self.turns, self.names
+        ));
     }
 
     /// Somebody in the aisle.
@@ -184,7 +205,7 @@ impl History {
     /// One run, and what must hold after it.
     async fn run(&mut self, intent: Intent, death: Option<Then>) {
         let loaded = self.fleet();
-        let observed = self.look(8);
+        let observed = self.look(8).await;
         self.rig.notes_max = self.chance.of(&[1, 3, 1000]);
         self.rig.observed = observed;
         let made = match self.rig.try_plan(&loaded, intent).await {
@@ -198,6 +219,10 @@ impl History {
         note(format!("{intent:?} {} steps, {death:?}", made.steps.len()));
         let in_waves = made.rollouts.iter().any(|r| r.waves.len() > 1);
         self.turned += usize::from(in_waves);
+        let has = |title: &str| made.steps.iter().any(|s| s.step.title() == title);
+        self.renamed += usize::from(has("move in state"));
+        let left = made.changes.iter().any(|c| c.action == Action::Forget);
+        self.left += usize::from(left);
         let before = self.rig.world.metal();
         let die_at = 1 + self.chance.below(2 * made.steps.len() + 2);
         let press_at = self.chance.below(8 * made.steps.len() + 8);
@@ -229,6 +254,10 @@ impl History {
     /// What is wanted has no room on the rack: somebody wants less.
     fn wish_less(&mut self, why: &str) {
         note(format!("refused: {why}"));
+        if why.contains("[E0620]") {
+            self.names.leave_nothing();
+            return;
+        }
         if self.wishes.values().any(|w| w.node.is_some()) {
             self.wishes.values_mut().for_each(|w| w.node = None);
             return;
@@ -244,7 +273,7 @@ impl History {
         for round in 0..=ROUNDS_MAX {
             assert!(round < ROUNDS_MAX, "it does not converge");
             let loaded = self.fleet();
-            self.rig.observed = self.look(0);
+            self.rig.observed = self.look(0).await;
             self.rig.notes_max = 1000;
             let made = match self.rig.try_plan(&loaded, Intent::Apply).await {
                 Ok(made) => made,
@@ -269,17 +298,37 @@ impl History {
     }
 }
 
-/// Which history: its number, and whether changes go through the rack in turn. Written as `12` or `12-turns`.
+/// Which history: its number, and what else happens in it. Written as `12`, `12-turns` or `12-moves`.
 #[derive(Debug, Clone, Copy)]
 struct Seed {
     number: u64,
-    turns: bool,
+    kind: Story,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Story {
+    Plain,
+    /// Changes go through the rack in turn.
+    Turns,
+    /// Instances and nodes are given other names, and some instances are left to themselves.
+    Moves,
+}
+
+impl Story {
+    const ALL: [Story; 3] = [Story::Plain, Story::Turns, Story::Moves];
+
+    fn suffix(self) -> &'static str {
+        match self {
+            Story::Plain => "",
+            Story::Turns => "-turns",
+            Story::Moves => "-moves",
+        }
+    }
 }
 
 impl std::fmt::Display for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let turns = if self.turns { "-turns" } else { "" };
-        write!(f, "{}{turns}", self.number)
+        write!(f, "{}{}", self.number, self.kind.suffix())
     }
 }
 
@@ -287,10 +336,12 @@ impl std::str::FromStr for Seed {
     type Err = std::num::ParseIntError;
 
     fn from_str(text: &str) -> Result<Seed, Self::Err> {
-        let number = text.strip_suffix("-turns");
+        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let suffix = &text[digits.len()..];
+        let kind = Story::ALL.into_iter().find(|k| k.suffix() == suffix);
         Ok(Seed {
-            number: number.unwrap_or(text).parse()?,
-            turns: number.is_some(),
+            number: digits.parse()?,
+            kind: kind.unwrap_or_else(|| panic!("{suffix}: expected -turns, -moves or nothing")),
         })
     }
 }
@@ -328,36 +379,55 @@ fn cases() -> impl Iterator<Item = Seed> {
     lines.map(|l| l.split_whitespace().next().unwrap().parse().unwrap())
 }
 
-fn of(turns: bool) -> impl Fn(u64) -> Seed {
-    move |number| Seed { number, turns }
+fn of(kind: Story) -> impl Fn(u64) -> Seed {
+    move |number| Seed { number, kind }
 }
 
-/// How many runs went in waves. A plan that is refused says little: only a few of them are.
-async fn live_all(seeds: impl Iterator<Item = Seed>) -> usize {
-    let (mut operations, mut refused, mut turned) = (0, 0, 0);
+/// Runs that went in waves, that changed names, that left an instance to itself.
+#[derive(Debug, Default, PartialEq)]
+struct Seen {
+    turned: usize,
+    renamed: usize,
+    left: usize,
+}
+
+/// A plan that is refused says little: only a few of them are.
+async fn live_all(seeds: impl Iterator<Item = Seed>) -> Seen {
+    let (mut operations, mut refused, mut seen) = (0, 0, Seen::default());
     for seed in seeds {
         let history = live(seed).await;
         operations += OPERATIONS;
         refused += history.refused;
-        turned += history.turned;
+        seen.turned += history.turned;
+        seen.renamed += history.renamed;
+        seen.left += history.left;
     }
     assert!(
         refused * 4 < operations,
         "{refused} of {operations} plans were refused: the histories say little"
     );
-    turned
+    seen
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn histories_of_a_fixed_set_of_seeds() {
-    assert_eq!(live_all((1..=25).map(of(false))).await, 0);
+    assert_eq!(
+        live_all((1..=25).map(of(Story::Plain))).await,
+        Seen::default()
+    );
     live_all(cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn histories_in_which_changes_go_in_turn() {
-    let turned = live_all((1..=20).map(of(true))).await;
-    assert!(turned >= 20, "only {turned} runs went in waves");
+    let seen = live_all((1..=20).map(of(Story::Turns))).await;
+    assert!(seen.turned >= 20, "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn histories_in_which_names_change() {
+    let seen = live_all((1..=20).map(of(Story::Moves))).await;
+    assert!(seen.renamed >= 20 && seen.left >= 3, "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -376,18 +446,11 @@ async fn new_seeds() {
     let mut number = u64::try_from(now.unwrap().as_millis()).unwrap();
     let mut lived = 0;
     while begun.elapsed().as_secs_f64() < minutes * 60.0 {
-        live(Seed {
-            number,
-            turns: false,
-        })
-        .await;
-        live(Seed {
-            number,
-            turns: true,
-        })
-        .await;
+        for kind in Story::ALL {
+            live(Seed { number, kind }).await;
+            lived += 1;
+        }
         number += 1;
-        lived += 2;
     }
     eprintln!("{lived} histories, no failure");
 }

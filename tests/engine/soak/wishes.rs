@@ -1,6 +1,6 @@
 //! What is wanted of the rack, how that changes, and the dice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::racks::nodes;
 use crate::fleet::CANARY;
@@ -94,10 +94,97 @@ impl Turns {
     }
 }
 
+/// What things are called. A name grows by an `x` each time it changes, so that a wish and the number of a node can be told from it.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// How often each wish has been given another name, and the nodes.
+    instances: BTreeMap<String, usize>,
+    nodes: usize,
+    is_moving: bool,
+    /// Not wanted, and left as they are.
+    left: BTreeSet<String>,
+}
+
+/// The wish that an instance of this name is.
+pub fn wish_of(name: &str) -> String {
+    name.trim_end_matches('x').to_owned()
+}
+
+fn grown(name: &str, times: usize) -> String {
+    format!("{name}{}", "x".repeat(times))
+}
+
+impl Names {
+    /// After the wishes have changed: some get other names, and some that went are left as they are.
+    pub fn change(&mut self, before: &Wishes, after: &Wishes, chance: &mut Chance) {
+        self.is_moving = true;
+        for name in before.keys().filter(|name| !after.contains_key(*name)) {
+            if chance.one_in(2) {
+                self.left.insert(name.clone());
+            }
+        }
+        self.left.retain(|name| !after.contains_key(name));
+        for name in after.keys() {
+            if chance.one_in(3) {
+                *self.instances.entry(name.clone()).or_default() += 1;
+            }
+        }
+        if chance.one_in(4) {
+            self.nodes += 1;
+        }
+    }
+
+    /// Somebody was told that there is nothing to leave.
+    pub fn leave_nothing(&mut self) {
+        self.left.clear();
+    }
+
+    pub fn node(&self, n: usize) -> String {
+        format!("node.{}[{n}]", grown("n", self.nodes))
+    }
+
+    fn instance(&self, wish: &str) -> String {
+        grown(wish, self.times(wish))
+    }
+
+    fn times(&self, wish: &str) -> usize {
+        self.instances.get(wish).copied().unwrap_or_default()
+    }
+
+    /// A state may have stayed behind by any number of changes, so all of them are said.
+    fn text(&self, wishes: &Wishes) -> String {
+        let moved =
+            |from: String, to: String| format!("\nmoved {{\n  from = {from}\n  to   = {to}\n}}\n");
+        let chain = |kind: &str, name: &str, times: usize| -> String {
+            let each = (0..times).map(|n| {
+                let (from, to) = (grown(name, n), grown(name, n + 1));
+                moved(format!("{kind}.{from}"), format!("{kind}.{to}"))
+            });
+            each.collect()
+        };
+        let mut text = chain("node", "n", self.nodes);
+        for name in wishes.keys() {
+            text.push_str(&chain("instance", name, self.times(name)));
+        }
+        for name in &self.left {
+            for n in 0..=self.times(name) {
+                text.push_str(&format!(
+                    "\nremoved {{\n  from = instance.{}\n  lifecycle {{ destroy = false }}\n}}\n",
+                    grown(name, n)
+                ));
+            }
+        }
+        text
+    }
+}
+
 /// Every other machine stands in another rack.
 const RACKS: &str = "  local_gb  = 20\n  labels    = { rack = \"r${count.index % 2}\" }\n";
 
-pub fn text_of(many: usize, wishes: &Wishes, turns: Option<&Turns>) -> String {
+/// What was left to itself has a table on its disk that is nobody's; whoever is given the node next may write over it.
+const OVERWRITES: &str = "  on_existing_data = \"overwrite\"\n";
+
+pub fn text_of(many: usize, wishes: &Wishes, turns: Option<&Turns>, names: &Names) -> String {
     let mut text = nodes(many);
     if let Some(turns) = turns {
         text = text.replace("  local_gb  = 20\n", RACKS);
@@ -112,11 +199,18 @@ pub fn text_of(many: usize, wishes: &Wishes, turns: Option<&Turns>) -> String {
         let pin = wish
             .node
             .map_or(String::new(), |n| format!("  node = node.n[{n}]\n"));
+        let called = names.instance(name);
+        let overwrites = if names.is_moving { OVERWRITES } else { "" };
         text.push_str(&format!(
-            "\ninstance \"{name}\" {{\n  flavor = flavor.small\n  image = image.{}\n  erase = \"{}\"\n  power_state = \"{}\"\n  wait_for_phone_home = {}\n{data}{pin}}}\n",
+            "\ninstance \"{called}\" {{\n  hostname = \"{name}\"\n  flavor = flavor.small\n  image = image.{}\n  erase = \"{}\"\n  power_state = \"{}\"\n  wait_for_phone_home = {}\n{data}{pin}{overwrites}}}\n",
             wish.image, wish.erase, wish.power, wish.waits
         ));
     }
+    let block = grown("n", names.nodes);
+    text = text
+        .replace("node \"n\"", &format!("node \"{block}\""))
+        .replace("node.n[", &format!("node.{block}["));
+    text.push_str(&names.text(wishes));
     text
 }
 

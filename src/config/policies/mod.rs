@@ -1,19 +1,24 @@
 //! `policy`: conditions over a finished plan. They are read with the configuration, and asked once there is a plan.
 
+mod asked;
+mod names;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::codes;
-use super::conditions::Condition;
-use super::declare::Declarations;
-use super::decode::Reader;
-use super::eval::{BUDGET, Env, EnvId, Frame, Scope, Slot, World, eval};
-use super::load::Loaded;
-use super::number::Number;
-use super::report::Report;
-use super::sources::MemorySources;
-use super::syntax::ast::Block;
-use super::value::{Entries, Value};
+pub use names::{Object, Says};
+
+use crate::config::codes;
+use crate::config::conditions::Condition;
+use crate::config::declare::Declarations;
+use crate::config::decode::Reader;
+use crate::config::eval::{BUDGET, Env, EnvId, Frame, Scope, Slot, World, eval, truth};
+use crate::config::load::Loaded;
+use crate::config::number::Number;
+use crate::config::report::Report;
+use crate::config::sources::MemorySources;
+use crate::config::syntax::ast::{Block, Expr};
+use crate::config::value::{Entries, Value};
 use crate::diag::{Diagnostic, Diagnostics, Severity, Span};
 use crate::model::{Finding, Quorum, Weight};
 
@@ -110,8 +115,8 @@ fn policy(name: &str, block: &Block, scope: &Scope<'_>, report: &Report) -> Opti
     })
 }
 
-/// A slip in the name of a variable or a local is told when the configuration is read, not on the day the policy is needed. What
-/// `plan` has is known once there is one: a condition that asks for something else is not met.
+/// A slip in a name or a type is told when the configuration is read, not on the day the policy is needed. What cannot be known
+/// before there is a plan is asked then: a condition that has no value is not met.
 fn names_exist(block: &Block, scope: &Scope<'_>, report: &Report) {
     let nothing = Frame {
         name: PLAN,
@@ -126,12 +131,28 @@ fn names_exist(block: &Block, scope: &Scope<'_>, report: &Report) {
             );
             continue;
         };
-        if let Err(stop) = eval(&attribute.value, &scope.with(&nothing))
-            && stop.is_undeclared()
-        {
-            report.stop(stop, None);
+        let is_condition = name == "condition";
+        match is_condition {
+            true => asked::condition(&attribute.value, report),
+            false => asked::message(&attribute.value, report),
+        }
+        match eval(&attribute.value, &scope.with(&nothing)) {
+            Ok(value) if is_condition && !names_plan(&attribute.value) => {
+                if let Err(stop) = truth(&value, attribute.value.span, "the condition") {
+                    report.stop(stop, None);
+                }
+            }
+            Err(stop) if stop.is_undeclared() => report.stop(stop, None),
+            Ok(_) | Err(_) => {}
         }
     }
+}
+
+/// Without it the value is what it will be.
+fn names_plan(expr: &Expr) -> bool {
+    let mut found = false;
+    expr.roots(&mut |name, _, _| found |= name == PLAN);
+    found
 }
 
 /// What the conditions say of a plan, given as docs/language.md describes it.
