@@ -22,6 +22,7 @@ mod high_water;
 mod history;
 mod journal;
 mod lease;
+mod mark;
 mod moves;
 mod patience;
 mod phone;
