@@ -303,6 +303,13 @@ fn another_key_plans_nothing() {
 
     // The key is lost: what it sealed is forgotten, and sealed anew from the configuration.
     other(&accept, 0, "Forgotten:");
+    let history = ["state", "history", "--sim"];
+    other(
+        &history,
+        0,
+        "node.n[0] changed  (state accept --new-key by ",
+    );
+    other(&["state", "undo", "--sim"], 1, "there is nothing to undo");
     other(&["apply", "--sim", "seed=1"], 0, "0 failed");
     other(&PLAN, 0, "No changes");
     says(&place, &PLAN, 1, &[refused]);

@@ -7,8 +7,10 @@ use super::out::Out;
 use super::{
     CommandResult, Exit, Failure, Global, history, locate, lock, prune, surgery, transfer,
 };
+use crate::apply::WallClock;
+use crate::drivers::Clock as _;
 use crate::ids::Addr;
-use crate::store::{Store, Verified};
+use crate::store::{Actor, Store, Verified};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -129,7 +131,10 @@ async fn accept_key(global: &Global, config: &ConfigArgs, sim: bool, out: &Out) 
     let located = locate::locate(global, config, out)?;
     let (store, _) = located.open(sim).await?;
     let lease = lock::acquire(&store, &located.root, Duration::ZERO, out).await?;
-    let forgotten = store.fenced(&lease).forget_sealed().await;
+    let forgotten = store
+        .fenced(&lease)
+        .forget_sealed(&Actor::here(), WallClock.now_ms())
+        .await;
     lease.release().await?;
     match forgotten? {
         0 => out.line("Nothing was forgotten: the key opens what is sealed."),
