@@ -35,6 +35,7 @@ mod rows;
 mod runs;
 mod seal;
 mod secrets;
+mod servers;
 mod sqlite;
 mod sums;
 mod surgery;
