@@ -10,7 +10,7 @@ use super::{
 use crate::apply::WallClock;
 use crate::drivers::Clock as _;
 use crate::ids::Addr;
-use crate::store::{Actor, Store, Verified};
+use crate::store::{Actor, Forgotten, Store, Verified};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -136,12 +136,23 @@ async fn accept_key(global: &Global, config: &ConfigArgs, sim: bool, out: &Out) 
         .forget_sealed(&Actor::here(), WallClock.now_ms())
         .await;
     lease.release().await?;
-    match forgotten? {
-        0 => out.line("Nothing was forgotten: the key opens what is sealed."),
-        many => out.line(&format!(
-            "Forgotten: {many} sealed secrets. The next apply seals those of the configuration; the BMC of a node \
-             that has left it is out of reach."
-        )),
+    let Forgotten {
+        secrets,
+        deployments,
+    } = forgotten?;
+    if (secrets, deployments) == (0, 0) {
+        out.line("Nothing was forgotten: the key opens what is sealed.");
+        return Ok(Exit::Done);
+    }
+    out.line(&format!(
+        "Forgotten: {secrets} sealed secrets. The next apply seals those of the configuration; the BMC of a node \
+         that has left it is out of reach."
+    ));
+    if deployments > 0 {
+        out.line(&format!(
+            "Given up: {deployments} deployments, whose ramdisks only answer to the old key. The next apply powers their nodes off \
+             and begins those that were under way anew."
+        ));
     }
     Ok(Exit::Done)
 }

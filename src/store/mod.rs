@@ -64,6 +64,7 @@ pub use records::{Happened, Record};
 pub use requests::Request;
 pub use runs::{NewRun, RunRow};
 pub use seal::{Sealer, fingerprint};
+pub use secrets::Forgotten;
 pub use surgery::Surgery;
 pub use verify::Verified;
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::actor::Actor;
+use super::deployments::{DeploymentStatus, Kept};
 use super::handle::{Store, cells};
 use super::history::Did;
 use super::sums::Table;
@@ -11,6 +12,14 @@ use super::value::values;
 use super::{StoreError, parse, to_json};
 use crate::ids::Addr;
 use crate::secret::Secret;
+
+/// How much nobody can open any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    pub secrets: usize,
+    /// Of those that were under way.
+    pub deployments: usize,
+}
 
 impl Store {
     /// Seals a secret under a name such as `node.a/password`.
@@ -46,15 +55,20 @@ impl Store {
                 let [name, sealed] = cells(row)?;
                 self.sealer.open(&name.text()?, &sealed.blob()?)?;
             }
+            let last = "number = (SELECT max(number) FROM deployments WHERE status <> 'over')";
+            for row in read.find(Table::Deployments, last, values![]).await? {
+                self.unsealed(Kept::read(row)?)?;
+            }
             Ok(())
         })
         .await
     }
 
-    /// Forgets what is sealed with a key that is lost, and how much it was; none of it when the key is there after all.
-    pub async fn forget_sealed(&self, by: &Actor, at_ms: i64) -> Result<usize, StoreError> {
+    /// Forgets what is sealed with a key that is lost, and how much it was; none of it when the key is there after all. A deployment
+    /// that is under way cannot be gone on with: its ramdisk is asked with the old key.
+    pub async fn forget_sealed(&self, by: &Actor, at_ms: i64) -> Result<Forgotten, StoreError> {
         match self.check_key().await {
-            Ok(()) => return Ok(0),
+            Ok(()) => return Ok(Forgotten::default()),
             Err(StoreError::WrongKey(_)) => {}
             Err(other) => return Err(other),
         }
@@ -76,12 +90,23 @@ impl Store {
             let record = body.transpose()?;
             write.remember_change(addr, Did::Changed, record);
         }
+        let mut deployments = 0;
+        for row in write.all(Table::Deployments).await? {
+            let kept = Kept::read(row)?;
+            if self.sealer.open(&kept.id, &kept.token).is_err() {
+                deployments += usize::from(kept.status != DeploymentStatus::Over);
+                write.forget_deployment(kept).await?;
+            }
+        }
         let by = to_json("who changes the state", by)?;
         write.head.serial += 1;
         let forgotten = deed(Surgery::AcceptKey, &by, at_ms);
         write.put_history(forgotten).await?;
         write.commit().await?;
-        Ok(gone.len())
+        Ok(Forgotten {
+            secrets: gone.len(),
+            deployments,
+        })
     }
 
     pub async fn secret(&self, name: &str) -> Result<Secret, StoreError> {
