@@ -303,6 +303,13 @@ fn another_key_plans_nothing() {
 
     // The key is lost: what it sealed is forgotten, and sealed anew from the configuration.
     other(&accept, 0, "Forgotten:");
+    let history = ["state", "history", "--sim"];
+    other(
+        &history,
+        0,
+        "node.n[0] changed  (state accept --new-key by ",
+    );
+    other(&["state", "undo", "--sim"], 1, "there is nothing to undo");
     other(&["apply", "--sim", "seed=1"], 0, "0 failed");
     other(&PLAN, 0, "No changes");
     says(&place, &PLAN, 1, &[refused]);
@@ -444,5 +451,55 @@ fn a_state_moves_to_another_backend_and_the_old_one_is_refused() {
     assert!(
         said.contains("was moved to") && said.contains("nothing is read or written here"),
         "{said}"
+    );
+}
+
+/// Whoever pauses a run at night from another terminal has neither the variables of the pipeline nor a configuration that is whole.
+#[test]
+fn what_looks_at_the_state_asks_for_no_variable_and_no_mistake_elsewhere() {
+    let place = applied();
+    std::fs::write(
+        place.path("more.hcl"),
+        "variable \"bmc_password\" {\n  type = string\n}\nnode \"half\" {\n  arch = var.bmc_password +\n}\n",
+    )
+    .unwrap();
+    says(&place, &["plan", "--sim", "seed=1"], 1, &["E0701", "E0101"]);
+    let (_, listed) = tell(&place, &["runs", "--sim", "--json"]);
+    let runs: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let run = runs[0]["run"].as_str().unwrap();
+    for (args, code, part) in [
+        (&["state", "list"][..], 0, "instance.i[0]"),
+        (&["state", "show", "instance.i[0]"], 0, "running"),
+        (&["state", "history"], 0, "instance.i[0] created"),
+        (&["state", "verify"], 0, "Whole:"),
+        (&["state", "pull"], 0, "lineage"),
+        (&["state", "rm", "instance.i[0]"], 0, "is forgotten"),
+        (&["state", "undo"], 0, "undone:"),
+        (
+            &["state", "accept", "--new-key"],
+            0,
+            "Nothing was forgotten",
+        ),
+        (&["lock", "list"], 0, "Nobody holds the lock."),
+        (&["why", "instance.i[0]"], 0, "because it was to"),
+        (&["show"], 0, "instance.i[0]"),
+        (&["show", run], 0, run),
+        (&["pause"], 1, "no run goes on"),
+        (&["abort", run], 1, "it has ended"),
+    ] {
+        let args = [args, &["--sim"]].concat();
+        says(&place, &args, code, &[part]);
+    }
+    // But never another state than the one that is configured.
+    std::fs::write(
+        place.path("more.hcl"),
+        "bmctl {\n  state \"sqlite\" { path = \n}\n",
+    )
+    .unwrap();
+    says(
+        &place,
+        &["state", "list", "--sim"],
+        1,
+        &["E0101", "more.hcl"],
     );
 }

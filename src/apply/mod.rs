@@ -74,6 +74,10 @@ pub enum ApplyError {
         "the plan was made from another state (expected lineage {expected}, found {found}); plan again"
     )]
     OtherState { expected: String, found: String },
+    #[error(
+        "nothing was done: the plan was made in {expected}, and this is {found}; plan again here, or apply where it was made"
+    )]
+    OtherWorkspace { expected: String, found: String },
     #[error("nothing was done: what the plan was made from is not so any more; plan again{}", lines(.0))]
     Stale(Vec<Stale>),
     #[error(
@@ -131,6 +135,16 @@ pub fn fits(plan: &Plan, recorded: &Recorded) -> Result<(), ApplyError> {
         return Err(ApplyError::OtherState {
             expected: from.lineage.clone(),
             found: recorded.lineage.clone(),
+        });
+    }
+    if from.workspace != recorded.workspace {
+        let named = |workspace: &Option<String>| match workspace {
+            Some(name) => format!("workspace {name}"),
+            None => "a state of one machine".to_owned(),
+        };
+        return Err(ApplyError::OtherWorkspace {
+            expected: named(&from.workspace),
+            found: named(&recorded.workspace),
         });
     }
     if from.serial > recorded.serial {

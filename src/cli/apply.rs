@@ -349,9 +349,10 @@ async fn execute(
 
 fn stale(error: ApplyError) -> Failure {
     let exit = match error {
-        ApplyError::Stale(_) | ApplyError::OldState { .. } | ApplyError::OtherState { .. } => {
-            Exit::Stale
-        }
+        ApplyError::Stale(_)
+        | ApplyError::OldState { .. }
+        | ApplyError::OtherState { .. }
+        | ApplyError::OtherWorkspace { .. } => Exit::Stale,
         ApplyError::Store(_) | ApplyError::Audit(_) => Exit::Error,
     };
     Failure::new(exit, error.to_string())

@@ -68,10 +68,15 @@ impl Configured {
 /// Prefix of variables given by the environment.
 const VARIABLE_PREFIX: &str = "BMCTL_VAR_";
 
+/// The directory of the root module.
+pub fn root(global: &Global) -> Result<PathBuf, Failure> {
+    std::fs::canonicalize(&global.dir)
+        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))
+}
+
 /// Reads and evaluates the configuration; its mistakes are shown here.
 pub fn configure(global: &Global, args: &ConfigArgs, out: &Out) -> Result<Configured, Failure> {
-    let root = std::fs::canonicalize(&global.dir)
-        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))?;
+    let root = root(global)?;
     let key = key::sealing_key()?;
     let sources = FsSources {
         root: root.clone(),

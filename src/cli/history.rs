@@ -2,7 +2,7 @@
 
 use super::context::ConfigArgs;
 use super::out::Out;
-use super::{CommandResult, Exit, Global, prune, state};
+use super::{CommandResult, Exit, Global, locate, prune};
 use crate::ids::Addr;
 use crate::store::{By, Did, Past, Which};
 use crate::units::utc;
@@ -25,7 +25,7 @@ pub struct Args {
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    let store = state::open(global, &args.config, args.sim, out).await?;
+    let store = locate::open(global, &args.config, args.sim, out).await?;
     let which = match &args.address {
         Some(addr) => Which::Of(addr),
         None => Which::All,

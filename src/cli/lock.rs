@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::context::ConfigArgs;
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, state};
+use super::{CommandResult, Exit, Failure, Global, locate};
 use crate::drivers::child;
 use crate::store::{Actor, Force, Lease, LeaseRow, Store, StoreError, TERM, Waiting};
 use crate::units::utc;
@@ -46,7 +46,7 @@ enum Command {
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     match args.command {
         Command::List { config, sim, json } => {
-            let store = state::open(global, &config, sim, out).await?;
+            let store = locate::open(global, &config, sim, out).await?;
             let mut held: Vec<LeaseRow> = store.leases().await?;
             held.retain(|lease| lease.holder.is_some());
             if json {
@@ -60,7 +60,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             held.iter().for_each(|lease| show(lease, out));
         }
         Command::Release { config, sim, force } => {
-            let store = state::open(global, &config, sim, out).await?;
+            let store = locate::open(global, &config, sim, out).await?;
             let force = if force { Force::Yes } else { Force::No };
             let released = store.release(force).await.map_err(refused)?;
             match released.holder {

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::context::{self, ConfigArgs, Configured};
+use super::context::ConfigArgs;
+use super::locate::{self, Located};
 use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global, lock};
 use crate::config::StateBackend;
@@ -20,17 +21,16 @@ pub async fn run(
     from: Option<&str>,
     out: &Out,
 ) -> CommandResult {
-    let configured = context::configure(global, config, out)?;
-    let old = open_old(&configured, from).await?;
-    let backend = &configured.loaded.settings.state;
-    let (new, _) = context::open_store(&configured.root, backend, &configured.key, false).await?;
+    let located = locate::locate(global, config, out)?;
+    let old = open_old(&located, from).await?;
+    let (new, _) = located.open(false).await?;
     if old.place() == new.place() {
         let text = "the state is where the configuration says already: nothing was done";
         return Err(Failure::new(Exit::Usage, text));
     }
     let alone = Duration::ZERO;
-    let old_lease = lock::acquire(&old, &configured.root, alone, out).await?;
-    let new_lease = lock::acquire(&new, &configured.root, alone, out).await?;
+    let old_lease = lock::acquire(&old, &located.root, alone, out).await?;
+    let new_lease = lock::acquire(&new, &located.root, alone, out).await?;
     let (old, new) = (old.fenced(&old_lease), new.fenced(&new_lease));
     if let Some(open) = old.unfinished().await?.first() {
         let text = format!(
@@ -58,9 +58,9 @@ pub async fn run(
 
 /// `DIR` of a state in SQLite, `env:NAME` or `env:NAME/WORKSPACE` of one in PostgreSQL. Left out, it is `.bmctl` for a
 /// configuration that names PostgreSQL.
-async fn open_old(configured: &Configured, from: Option<&str>) -> Result<Store, Failure> {
-    let sealer = Sealer::new(configured.key.clone());
-    let sqlite = match (from, &configured.loaded.settings.state) {
+async fn open_old(located: &Located, from: Option<&str>) -> Result<Store, Failure> {
+    let sealer = Sealer::new(located.key.clone());
+    let sqlite = match (from, &located.backend) {
         (Some(from), _) => match from.strip_prefix("env:") {
             Some(named) => {
                 let (name, workspace) = named.split_once('/').unwrap_or((named, WORKSPACE));
@@ -81,7 +81,7 @@ async fn open_old(configured: &Configured, from: Option<&str>) -> Result<Store, 
             return Err(Failure::new(Exit::Usage, text));
         }
     };
-    let dir = configured.root.join(sqlite);
+    let dir = located.root.join(sqlite);
     if !is_state(&dir) {
         let text = format!("{}: there is no state.db to migrate from", dir.display());
         return Err(Failure::new(Exit::Error, text));

@@ -22,6 +22,7 @@ mod import;
 mod init;
 mod key;
 mod keygen;
+mod locate;
 mod lock;
 mod look;
 mod lsp;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::context::{self, ConfigArgs};
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global};
+use super::{CommandResult, Exit, Failure, Global, locate};
 use crate::apply::{Request, WallClock};
 use crate::drivers::Clock;
 use crate::store::Store;
@@ -27,10 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const HEARD_WITHIN: Duration = Duration::from_secs(10);
 
 pub async fn ask(global: &Global, args: Args, request: Request, out: &Out) -> CommandResult {
-    let configured = context::configure(global, &args.config, out)?;
-    let backend = &configured.loaded.settings.state;
-    let (store, _) =
-        context::open_store(&configured.root, backend, &configured.key, args.sim).await?;
+    let store = locate::open(global, &args.config, args.sim, out).await?;
     let run = match args.run {
         Some(run) => known(&store, run).await?,
         None => store.open_run().await?.ok_or_else(|| {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::context::ConfigArgs;
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, prune, state};
+use super::{CommandResult, Exit, Failure, Global, locate, prune};
 use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
 use crate::plain::plain_line;
@@ -42,7 +42,7 @@ pub struct WhyArgs {
 }
 
 pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    let store = state::open(global, &args.config, args.sim, out).await?;
+    let store = locate::open(global, &args.config, args.sim, out).await?;
     let runs = store.runs().await?;
     if args.json {
         let all: Vec<_> = runs.iter().map(as_json).collect();
@@ -107,7 +107,7 @@ fn ended(run: &RunRow) -> String {
 }
 
 pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
-    let store = state::open(global, &args.config, args.sim, out).await?;
+    let store = locate::open(global, &args.config, args.sim, out).await?;
     let records = store.records_about(&args.address).await?;
     let runs = store.runs().await?;
     let recorded = store.recorded().await?;

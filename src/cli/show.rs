@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::context::{self, ConfigArgs};
+use super::context::ConfigArgs;
 use super::events::first;
 use super::out::Out;
 use super::report::{Reporter, Style};
-use super::{CommandResult, Exit, Global, plan as plan_command, runs};
+use super::{CommandResult, Exit, Global, locate, plan as plan_command, runs};
 use crate::model::event::Event;
 use crate::model::{InstancePhase, InstanceRecord};
 use crate::plan::forecast::human_time;
@@ -57,14 +57,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         }
         return Ok(Exit::Done);
     }
-    let configured = context::configure(global, &args.config, out)?;
-    let (store, _) = context::open_store(
-        &configured.root,
-        &configured.loaded.settings.state,
-        &configured.key,
-        args.sim,
-    )
-    .await?;
+    let store = locate::open(global, &args.config, args.sim, out).await?;
     let recorded = store.recorded().await?;
     let instances = recorded
         .resources
@@ -132,10 +125,7 @@ fn run_named(argument: &std::path::Path) -> Option<String> {
 
 /// The same lines, from the same renderer, as when the run was live.
 async fn show_run(global: &Global, args: &Args, run: &str, out: &Out) -> CommandResult {
-    let configured = context::configure(global, &args.config, out)?;
-    let state = &configured.loaded.settings.state;
-    let (store, _) =
-        context::open_store(&configured.root, state, &configured.key, args.sim).await?;
+    let store = locate::open(global, &args.config, args.sim, out).await?;
     let style = match args.json {
         true => Style::Json,
         false => Style::Told,

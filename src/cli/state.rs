@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use super::context::{self, ConfigArgs};
+use super::context::ConfigArgs;
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, history, lock, prune, surgery, transfer};
+use super::{
+    CommandResult, Exit, Failure, Global, history, locate, lock, prune, surgery, transfer,
+};
+use crate::apply::WallClock;
+use crate::drivers::Clock as _;
 use crate::ids::Addr;
-use crate::store::{Store, Verified};
+use crate::store::{Actor, Forgotten, Store, Verified};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -91,7 +95,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             prefix,
             json,
         } => {
-            let store = open(global, &config, sim, out).await?;
+            let store = locate::open(global, &config, sim, out).await?;
             list(&store, prefix, json, out).await
         }
         Command::Show {
@@ -99,11 +103,11 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             sim,
             address,
         } => {
-            let store = open(global, &config, sim, out).await?;
+            let store = locate::open(global, &config, sim, out).await?;
             show(&store, &address, out).await
         }
         Command::Verify { config, sim } => {
-            verify(&open(global, &config, sim, out).await?, out).await
+            verify(&locate::open(global, &config, sim, out).await?, out).await
         }
         Command::Accept {
             config,
@@ -115,7 +119,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             sim,
             new_key: false,
         } => {
-            let store = open(global, &config, sim, out).await?;
+            let store = locate::open(global, &config, sim, out).await?;
             let serial = store.accept().await?;
             out.line(&format!("Taken: the state with serial {serial}."));
             Ok(Exit::Done)
@@ -124,33 +128,33 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
 }
 
 async fn accept_key(global: &Global, config: &ConfigArgs, sim: bool, out: &Out) -> CommandResult {
-    let configured = context::configure(global, config, out)?;
-    let backend = &configured.loaded.settings.state;
-    let (store, _) = context::open_store(&configured.root, backend, &configured.key, sim).await?;
-    let lease = lock::acquire(&store, &configured.root, Duration::ZERO, out).await?;
-    let forgotten = store.fenced(&lease).forget_sealed().await;
+    let located = locate::locate(global, config, out)?;
+    let (store, _) = located.open(sim).await?;
+    let lease = lock::acquire(&store, &located.root, Duration::ZERO, out).await?;
+    let forgotten = store
+        .fenced(&lease)
+        .forget_sealed(&Actor::here(), WallClock.now_ms())
+        .await;
     lease.release().await?;
-    match forgotten? {
-        0 => out.line("Nothing was forgotten: the key opens what is sealed."),
-        many => out.line(&format!(
-            "Forgotten: {many} sealed secrets. The next apply seals those of the configuration; the BMC of a node \
-             that has left it is out of reach."
-        )),
+    let Forgotten {
+        secrets,
+        deployments,
+    } = forgotten?;
+    if (secrets, deployments) == (0, 0) {
+        out.line("Nothing was forgotten: the key opens what is sealed.");
+        return Ok(Exit::Done);
+    }
+    out.line(&format!(
+        "Forgotten: {secrets} sealed secrets. The next apply seals those of the configuration; the BMC of a node \
+         that has left it is out of reach."
+    ));
+    if deployments > 0 {
+        out.line(&format!(
+            "Given up: {deployments} deployments, whose ramdisks only answer to the old key. The next apply powers their nodes off \
+             and begins those that were under way anew."
+        ));
     }
     Ok(Exit::Done)
-}
-
-/// The state of a configuration, or the simulated one beside it.
-pub async fn open(
-    global: &Global,
-    config: &ConfigArgs,
-    sim: bool,
-    out: &Out,
-) -> Result<Store, Failure> {
-    let configured = context::configure(global, config, out)?;
-    let backend = &configured.loaded.settings.state;
-    let opened = context::open_store(&configured.root, backend, &configured.key, sim).await?;
-    Ok(opened.0)
 }
 
 async fn list(store: &Store, prefix: Option<String>, json: bool, out: &Out) -> CommandResult {

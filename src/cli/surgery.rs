@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::context::{self, ConfigArgs};
+use super::context::ConfigArgs;
 use super::out::Out;
-use super::{CommandResult, Exit, Failure, Global, history, lock};
+use super::{CommandResult, Exit, Failure, Global, history, locate, lock};
 use crate::apply::WallClock;
 use crate::drivers::Clock as _;
 use crate::ids::Addr;
@@ -84,11 +84,9 @@ pub struct Table {
 
 impl Table {
     pub async fn open(global: &Global, whose: &Whose, out: &Out) -> Result<Table, Failure> {
-        let configured = context::configure(global, &whose.config, out)?;
-        let backend = &configured.loaded.settings.state;
-        let (store, dir) =
-            context::open_store(&configured.root, backend, &configured.key, whose.sim).await?;
-        let lease = lock::acquire(&store, &configured.root, whose.lock_timeout, out).await?;
+        let located = locate::locate(global, &whose.config, out)?;
+        let (store, dir) = located.open(whose.sim).await?;
+        let lease = lock::acquire(&store, &located.root, whose.lock_timeout, out).await?;
         let store = store.fenced(&lease);
         let recorded = store.recorded().await?;
         Ok(Table {

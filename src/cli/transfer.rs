@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::context::ConfigArgs;
 use super::out::Out;
 use super::surgery::{Table, Whose};
-use super::{CommandResult, Exit, Failure, Global, state};
+use super::{CommandResult, Exit, Failure, Global, locate};
 use crate::apply::WallClock;
 use crate::drivers::Clock as _;
 use crate::store::{Actor, Export, Force};
@@ -34,7 +34,7 @@ pub struct PushArgs {
 }
 
 pub async fn pull(global: &Global, args: PullArgs, out: &Out) -> CommandResult {
-    let store = state::open(global, &args.config, args.sim, out).await?;
+    let store = locate::open(global, &args.config, args.sim, out).await?;
     out.print(&store.pull().await?.to_text()?);
     Ok(Exit::Done)
 }

@@ -36,6 +36,8 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     let mut stale: Vec<String> = Vec::new();
     if plan.made_from.lineage != recorded.lineage {
         stale.push("the plan was made from another state".to_owned());
+    } else if plan.made_from.workspace != recorded.workspace {
+        stale.push("the plan was made in another workspace".to_owned());
     } else if plan.made_from.serial > recorded.serial {
         stale.push("the state is older than the one the plan was made from".to_owned());
     } else {

@@ -36,6 +36,17 @@ enum Form {
 }
 
 impl Files<'_> {
+    /// The names in a directory; none when it cannot be read, which is reported.
+    pub fn list(&self, dir: &str) -> Vec<String> {
+        self.sources.list(dir).unwrap_or_else(|e| {
+            self.report.push(Diagnostic::error(
+                codes::UNREADABLE,
+                format!("the directory cannot be read: {e}"),
+            ));
+            Vec::new()
+        })
+    }
+
     /// What the files of a directory declare.
     pub fn declarations(&mut self, dir: &str, names: &[String]) -> Declarations {
         let mut declared = Declarations::default();

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::codes;
 use super::declare::Declarations;
 use super::eval::{BUDGET, Scope, World};
 use super::evaluate::Evaluation;
@@ -16,7 +15,7 @@ use super::sources::Sources;
 use super::syntax::parse_file;
 use super::variables::{self, Given, GivenValues, ValuesFile, VariableInput, VariableOrigin};
 use super::{rollouts, windows};
-use crate::diag::{Diagnostic, Diagnostics, SourceMap, Span};
+use crate::diag::{Diagnostics, SourceMap, Span};
 use crate::model::Fleet;
 
 /// What a configuration says. With errors among the diagnostics, the fleet lacks what they are about.
@@ -92,39 +91,47 @@ pub(super) fn open_within<'s>(
         map: SourceMap::default(),
         report: &report,
     };
-    let names = match sources.list(dir) {
-        Ok(names) => names,
-        Err(e) => {
-            report.push(Diagnostic::error(
-                codes::UNREADABLE,
-                format!("the directory cannot be read: {e}"),
-            ));
-            Vec::new()
-        }
-    };
+    let names = files.list(dir);
     let declared = files.declarations("", &names);
     let given = given_values(&mut files, &names, variables, &declared);
     let lock = locked(&mut files, &names);
+    let opened = evaluated(files, declared, &given, lock, sources, budget);
+    Opened {
+        diagnostics: report.into_diagnostics(),
+        ..opened
+    }
+}
+
+/// The values of what is declared; mistakes are in the report of `files`.
+pub(super) fn evaluated<'s>(
+    mut files: Files<'_>,
+    declared: Declarations,
+    given: &GivenValues,
+    lock: Lock,
+    sources: &'s dyn Sources,
+    budget: u64,
+) -> Opened<'s> {
     let tree = Tree::load(declared, &mut files, &lock);
+    let report = files.report;
     let texts: Vec<(String, usize)> = files
         .map
         .files()
         .map(|(_, f)| (f.path.clone(), f.text.len()))
         .collect();
-    let mut world = World::new(sources, std::mem::take(&mut files.map), budget);
+    let mut world = World::new(sources, files.map, budget);
     for (path, bytes) in texts {
         world.grant(&path, bytes);
     }
     let mut fleet = Fleet::default();
     let evaluation = Evaluation {
         tree: &tree,
-        report: &report,
+        report,
         lock: &lock,
     };
-    let settings = evaluation.run(&given, &mut world, &mut fleet);
-    let policies = Policies::read(&Scope::new(&world), &report);
-    fleet.windows = windows::read(&Scope::new(&world), &report);
-    fleet.rollouts = rollouts::read(&Scope::new(&world), &report);
+    let settings = evaluation.run(given, &mut world, &mut fleet);
+    let policies = Policies::read(&Scope::new(&world), report);
+    fleet.windows = windows::read(&Scope::new(&world), report);
+    fleet.rollouts = rollouts::read(&Scope::new(&world), report);
     if let Some(d) = world.exhausted() {
         report.push(d);
     }
@@ -133,7 +140,7 @@ pub(super) fn open_within<'s>(
         fleet,
         settings,
         policies,
-        diagnostics: report.into_diagnostics(),
+        diagnostics: Diagnostics::default(),
         missing: tree.missing,
         repositories: tree.repositories,
         lock,
@@ -173,7 +180,7 @@ fn add_variables(
 
 /// What is given for variables; the last one wins: environment, `bmctl.vars.hcl` and `.json`, `*.auto.vars.hcl` and `.json` by
 /// their names, files and flags.
-fn given_values(
+pub(super) fn given_values(
     files: &mut Files<'_>,
     names: &[String],
     inputs: &[VariableInput],

@@ -25,6 +25,7 @@ pub mod generate;
 mod involved;
 mod lifecycle;
 mod load;
+mod locate;
 mod modules;
 mod moves;
 mod number;
@@ -53,6 +54,7 @@ mod windows;
 
 pub use console::Console;
 pub use load::{Loaded, load};
+pub use locate::{Located, locate};
 pub use modules::{GitSource, Lock, LockedModule};
 pub use policies::{Policies, Policy, Rule};
 pub use settings::{Settings, StateBackend};

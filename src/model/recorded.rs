@@ -16,6 +16,8 @@ use crate::units::{Mac, Sha256, TableId};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Recorded {
     pub lineage: String,
+    /// Where the state is one of several on a server.
+    pub workspace: Option<String>,
     pub serial: u64,
     pub resources: BTreeMap<Addr, Resource>,
     /// Partition tables that bmctl left on the disk of each node whose instance is gone.

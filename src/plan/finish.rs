@@ -131,6 +131,7 @@ impl<'a> Maker<'a> {
     fn made_from(&self) -> MadeFrom {
         MadeFrom {
             lineage: self.input.recorded.lineage.clone(),
+            workspace: self.input.recorded.workspace.clone(),
             serial: self.input.recorded.serial,
             configuration: match self.input.intent {
                 Intent::Apply => fingerprint(self.input.fleet),

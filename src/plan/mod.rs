@@ -107,6 +107,9 @@ pub struct Confined {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct MadeFrom {
     pub lineage: String,
+    /// Of a state on a server: what was pushed from one workspace into another has the same lineage there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
     pub serial: u64,
     pub configuration: Sha256,
 }

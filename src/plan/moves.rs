@@ -205,6 +205,7 @@ pub fn renamed(recorded: &Recorded, observed: &Observed, moves: &Moves) -> (Reco
     let name = |addr: &Addr| moves.get(addr).unwrap_or(addr).clone();
     let Recorded {
         lineage,
+        workspace,
         serial,
         resources,
         left_behind,
@@ -216,6 +217,7 @@ pub fn renamed(recorded: &Recorded, observed: &Observed, moves: &Moves) -> (Reco
     });
     let recorded = Recorded {
         lineage: lineage.clone(),
+        workspace: workspace.clone(),
         serial: *serial,
         resources: resources.collect(),
         left_behind: left_behind

@@ -84,6 +84,8 @@ impl Write {
             format: _,
             lineage,
             serial,
+            // Counted in each place by itself.
+            writes: _,
             // Added up row by row.
             digests: _,
             journal,

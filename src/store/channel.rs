@@ -271,7 +271,7 @@ impl Store {
 }
 
 impl Write {
-    async fn forget_deployment(&mut self, kept: Kept) -> Result<(), StoreError> {
+    pub(super) async fn forget_deployment(&mut self, kept: Kept) -> Result<(), StoreError> {
         self.remove_commands(&kept.id).await?;
         self.remove(Table::Deployments, vec![values![kept.id]])
             .await

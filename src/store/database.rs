@@ -63,10 +63,18 @@ impl Database {
         }
     }
 
+    /// Which of the states of a server.
+    pub fn workspace(&self) -> Option<String> {
+        match self {
+            Database::Sqlite(_) => None,
+            Database::Postgres(db) => Some(db.workspace.to_string()),
+        }
+    }
+
     pub async fn close(&self) {
         match self {
             Database::Sqlite(db) => db.pool.close().await,
-            Database::Postgres(db) => db.pool.close().await,
+            Database::Postgres(db) => db.close().await,
         }
     }
 }

@@ -70,6 +70,14 @@ pub enum StoreError {
         path: String,
     },
     #[error(
+        "{place}: {missing} transactions that were done are not in it ({path} has counted them): its log is damaged, or this is an old copy; bring back the newer one, or, when this one is to be gone on with, take it with `bmctl state accept`, and look at the machines that it says nothing of"
+    )]
+    Behind {
+        place: String,
+        missing: u64,
+        path: String,
+    },
+    #[error(
         "{place} is another state than the one that was here before (lineage {found}, and {seen} was seen: {path}); it was emptied or replaced: bring back the other one, or, when this one is right, take it with `bmctl state accept`"
     )]
     OtherState {

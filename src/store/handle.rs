@@ -10,6 +10,7 @@ use super::head::Head;
 use super::high_water::HighWater;
 use super::history::Change;
 use super::lease::Fence;
+use super::mark::{Access, Behind, Mark};
 use super::patience::Patience;
 use super::postgres::{Postgres, Workspace};
 use super::sqlite::Sqlite;
@@ -31,6 +32,10 @@ pub struct Store {
     pub(super) patience: Option<Arc<Patience>>,
     /// How far this state was seen to have come.
     pub(super) seen: Option<Arc<HighWater>>,
+    /// Where the transactions of a state in a file are counted.
+    pub(super) mark: Option<Mark>,
+    /// What is missing of those that were counted: then nothing is to be done with this state.
+    pub(super) behind: Option<Arc<Behind>>,
 }
 
 /// A transaction that reads: everything as of one moment.
@@ -44,6 +49,7 @@ pub(super) struct Write {
     pub tx: Tx,
     pub head: Head,
     found: Head,
+    mark: Option<Mark>,
     /// What has changed and is not in the history yet.
     pub(super) changes: Vec<Change>,
 }
@@ -52,7 +58,10 @@ impl Store {
     /// The state in a directory of this machine, made when it is not there.
     pub async fn open(directory: &Path, sealer: Sealer) -> Result<Store, StoreError> {
         let db = Sqlite::open(directory).await?;
-        Store::with(Database::Sqlite(db), sealer).await
+        let mark = Mark::open(directory, Access::Write)?;
+        let mut store = Store::with(Database::Sqlite(db), sealer).await?;
+        store.look_for_loss(mark).await?;
+        Ok(store)
     }
 
     /// The state of a workspace on a PostgreSQL server, made when it is not there.
@@ -80,6 +89,8 @@ impl Store {
             fence: None,
             patience: None,
             seen: None,
+            mark: None,
+            behind: None,
         })
     }
 
@@ -92,6 +103,7 @@ impl Store {
         let mut tx = self.db.read().await?;
         let head = Head::read(&mut tx).await?;
         self.refuse_moved(&head)?;
+        self.refuse_behind()?;
         Ok(Read { tx, head })
     }
 
@@ -99,11 +111,13 @@ impl Store {
         let mut tx = self.db.write().await?;
         let head = Head::read(&mut tx).await?;
         self.refuse_moved(&head)?;
+        self.refuse_behind()?;
         let found = head.clone();
         let mut write = Write {
             tx,
             head,
             found,
+            mark: self.mark.clone(),
             changes: Vec::new(),
         };
         if let Some(fence) = self.fence {
@@ -113,11 +127,22 @@ impl Store {
     }
 
     /// A state that has gone elsewhere must not be gone on with.
-    fn refuse_moved(&self, head: &Head) -> Result<(), StoreError> {
+    pub(super) fn refuse_moved(&self, head: &Head) -> Result<(), StoreError> {
         match &head.moved_to {
             Some(to) => Err(StoreError::Moved {
                 place: self.place().to_owned(),
                 to: to.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_behind(&self) -> Result<(), StoreError> {
+        match self.behind.as_deref() {
+            Some(Behind { found, seen, path }) => Err(StoreError::Behind {
+                place: self.place().to_owned(),
+                missing: seen - found,
+                path: path.clone(),
             }),
             None => Ok(()),
         }
@@ -217,10 +242,16 @@ impl Write {
     }
 
     pub async fn commit(mut self) -> Result<(), StoreError> {
-        if self.head != self.found {
-            self.head.write(&mut self.tx).await?;
+        if self.head == self.found {
+            return self.tx.commit().await;
         }
-        self.tx.commit().await
+        self.head.writes += 1;
+        self.head.write(&mut self.tx).await?;
+        self.tx.commit().await?;
+        match &self.mark {
+            Some(mark) => mark.put(self.head.writes).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -19,6 +19,9 @@ pub struct Head {
     pub lineage: String,
     /// Rises with every change of what is recorded.
     pub serial: u64,
+    /// Rises with every transaction that changes anything but the time of a lease.
+    #[serde(default)]
+    pub writes: u64,
     /// What the sums of each table's rows add up to; a table without rows may be missing.
     pub digests: BTreeMap<Table, Sum>,
     pub journal: Link,
@@ -75,6 +78,7 @@ impl Head {
             format: FORMAT,
             lineage,
             serial,
+            writes: 0,
             digests: BTreeMap::new(),
             journal: Link::default(),
             history: Link::default(),

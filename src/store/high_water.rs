@@ -140,7 +140,11 @@ impl Store {
 
     /// Takes the state as it is, after a person has decided that it is the right one. Its serial.
     pub async fn accept(&self) -> Result<u64, StoreError> {
-        let head = self.read().await?.head;
+        let head = self.head_now().await?;
+        self.refuse_moved(&head)?;
+        if let Some(mark) = &self.mark {
+            mark.set(head.writes).await?;
+        }
         if let Some(seen) = &self.seen {
             seen.put(seen.read()?, self.place(), Mark::of(&head))?;
         }

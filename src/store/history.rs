@@ -8,6 +8,7 @@ use super::actor::Actor;
 use super::chain::Chain;
 use super::handle::{Read, Store, Write, cells};
 use super::sums::Table;
+use super::surgery::Surgery;
 use super::value::{Value, values};
 use super::{StoreError, from_json, parse};
 use crate::ids::Addr;
@@ -85,9 +86,14 @@ impl Did {
 }
 
 impl Past {
-    /// Whether a command of a person did it.
+    /// Whether a command of a person did it, which can be asked to be undone.
     pub fn is_surgery(&self) -> bool {
-        self.op != RUN
+        self.op != RUN && !self.is_of_secrets()
+    }
+
+    /// Whether only what is sealed beside the record has changed: nobody can bring that back, and it stands in nobody's way.
+    pub fn is_of_secrets(&self) -> bool {
+        self.op == Surgery::AcceptKey.as_str()
     }
 
     /// The addresses whose records are others since.

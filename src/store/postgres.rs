@@ -1,16 +1,15 @@
 //! PostgreSQL: a schema for each workspace, for teams.
 
 use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow, PgTypeInfo};
 use sqlx::query::Query;
-use sqlx::{ConnectOptions, Connection, Decode, Row as _, Transaction, TypeInfo, ValueRef};
+use sqlx::{Decode, Row as _, Transaction, TypeInfo, ValueRef};
 
 use super::StoreError;
 use super::database::Sql;
+use super::servers::{CONNECT, Servers};
 use super::value::{Row, Value, values};
 use crate::secret::Secret;
 
@@ -25,16 +24,18 @@ pub enum Workspace {
 impl fmt::Display for Workspace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Workspace::Real(name) => write!(f, "workspace {name}"),
-            Workspace::Simulated(name) => write!(f, "workspace {name}, simulated"),
+            Workspace::Real(name) => f.write_str(name),
+            Workspace::Simulated(name) => write!(f, "{name}, simulated"),
         }
     }
 }
 
 #[derive(Clone)]
 pub struct Postgres {
-    pub pool: PgPool,
+    servers: Arc<Servers>,
+    pool: Arc<RwLock<PgPool>>,
     pub place: Arc<str>,
+    pub workspace: Arc<Workspace>,
 }
 
 pub struct Tx {
@@ -49,70 +50,70 @@ enum Mode {
     Read,
 }
 
-/// How long one attempt to get a connection may take.
-const CONNECT: Duration = Duration::from_secs(5);
-
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("state/postgres");
 
 impl Postgres {
     /// Opens the workspace's schema, making it when it is not there. `sslmode`, `sslrootcert` and the rest stand in the URL, as
-    /// libpq has them.
+    /// libpq has them; so do several hosts, of which the one that takes writes is gone on with.
     pub async fn open(url: &Secret, workspace: &Workspace) -> Result<Postgres, StoreError> {
         let schema = schema_of(workspace)?;
-        // The error of the parser may repeat the URL, which has a password in it; and of `postgres:user:password@host`, all that
-        // follows would be the database's name.
-        let text = url.expose();
-        let is_whole = ["postgres://", "postgresql://"]
-            .iter()
-            .any(|s| text.starts_with(s));
-        let options = PgConnectOptions::from_str(text).ok().filter(|_| is_whole).ok_or_else(|| {
-            StoreError::Connection(
-                "the url cannot be read; expected postgres://user@host:5432/database?sslmode=verify-full"
-                    .to_owned(),
-            )
-        })?;
+        let servers = Servers::parse(url.expose())?;
         let place: Arc<str> = format!(
-            "state database postgres://{}:{}/{} ({workspace})",
-            options.get_host(),
-            options.get_port(),
-            options.get_database().unwrap_or(options.get_username()),
+            "state database postgres://{} (workspace {workspace})",
+            servers.name()
         )
         .into();
-        let options = options.application_name("bmctl").options([
-            ("search_path", schema.as_str()),
-            // A statement that was planned while a table was empty is used when it is full: it must not read all of it then.
-            ("enable_seqscan", "off"),
-        ]);
-        // A pool that does not get a connection says that it waited; a single attempt says why it failed.
-        let probe = tokio::time::timeout(CONNECT, options.connect()).await;
-        let probe = probe.map_err(|_| sqlx::Error::PoolTimedOut).flatten();
-        let closed = match probe {
-            Ok(connection) => connection.close().await,
-            Err(error) => Err(error),
+        let servers = servers.with(|options| {
+            options.application_name("bmctl").options([
+                ("search_path", schema.as_str()),
+                // A statement that was planned while a table was empty is used when it is full: it must not read all of it then.
+                ("enable_seqscan", "off"),
+            ])
+        });
+        let chosen = servers.choose().await;
+        let chosen = chosen.map_err(|e| StoreError::of_database(&place, e))?;
+        let db = Postgres {
+            servers: Arc::new(servers),
+            pool: Arc::new(RwLock::new(pool_of(chosen))),
+            place,
+            workspace: Arc::new(workspace.clone()),
         };
-        closed.map_err(|e| StoreError::of_database(&place, e))?;
-        let pool = PgPoolOptions::new()
-            .max_connections(8)
-            .acquire_timeout(CONNECT)
-            .connect_with(options)
-            .await
-            .map_err(|e| StoreError::of_database(&place, e))?;
-        let db = Postgres { pool, place };
         db.migrate(&schema).await?;
         Ok(db)
+    }
+
+    fn pool(&self) -> PgPool {
+        self.pool
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub async fn close(&self) {
+        self.pool().close().await;
+    }
+
+    /// Another of the servers may have taken over. Of those who find that the one in use does not answer, the last to look has the
+    /// say: all of them find the same.
+    async fn turn(&self) -> Result<PgPool, StoreError> {
+        let chosen = self.servers.choose().await;
+        let chosen = chosen.map_err(|e| StoreError::of_database(&self.place, e))?;
+        let pool = pool_of(chosen);
+        *self.pool.write().unwrap_or_else(PoisonError::into_inner) = pool.clone();
+        Ok(pool)
     }
 
     async fn migrate(&self, schema: &str) -> Result<(), StoreError> {
         let trouble = |e| StoreError::of_database(&self.place, e);
         let found = sqlx::query("SELECT 1 FROM information_schema.schemata WHERE schema_name = $1")
             .bind(schema)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.pool())
             .await
             .map_err(trouble)?;
         if found.is_none() {
             self.make_schema(schema).await.map_err(trouble)?;
         }
-        MIGRATIONS.run(&self.pool).await.map_err(|error| {
+        MIGRATIONS.run(&self.pool()).await.map_err(|error| {
             let place = self.place.to_string();
             super::migration_trouble(place, error, &MIGRATIONS)
         })
@@ -120,7 +121,7 @@ impl Postgres {
 
     /// `IF NOT EXISTS` is not for two at once: both would find it missing, and one would fail.
     async fn make_schema(&self, schema: &str) -> Result<(), sqlx::Error> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.pool().begin().await?;
         sqlx::query("SELECT pg_advisory_xact_lock(hashtext('bmctl'))")
             .execute(&mut *tx)
             .await?;
@@ -149,7 +150,23 @@ impl Postgres {
     }
 
     async fn begin(&self, how: &'static str, mode: Mode) -> Result<Tx, StoreError> {
-        let tx = self.pool.begin_with(how).await.map_err(|source| {
+        let begun = self.begin_on(&self.pool(), how, mode).await;
+        match begun {
+            Err(StoreError::Lost { .. }) if self.servers.are_many() => {
+                let pool = self.turn().await?;
+                self.begin_on(&pool, how, mode).await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn begin_on(
+        &self,
+        pool: &PgPool,
+        how: &'static str,
+        mode: Mode,
+    ) -> Result<Tx, StoreError> {
+        let tx = pool.begin_with(how).await.map_err(|source| {
             let error = source.as_database_error();
             match error.and_then(|e| e.code()).as_deref() {
                 // "cannot set transaction read-write mode during recovery": the standby that is to take over has not yet.
@@ -166,6 +183,13 @@ impl Postgres {
             mode,
         })
     }
+}
+
+fn pool_of(options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(8)
+        .acquire_timeout(CONNECT)
+        .connect_lazy_with(options)
 }
 
 /// A workspace's name goes into the name of its schema, so it is kept to what needs no quoting.

@@ -16,7 +16,11 @@ impl Store {
         self.patiently(|| async {
             let mut read = self.read().await?;
             self.remember(&read.head)?;
-            read.recorded().await
+            let recorded = read.recorded().await?;
+            Ok(Recorded {
+                workspace: self.db.workspace(),
+                ..recorded
+            })
         })
         .await
     }

@@ -1,12 +1,25 @@
 //! Secrets that state must keep, sealed under their names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::StoreError;
+use super::actor::Actor;
+use super::deployments::{DeploymentStatus, Kept};
 use super::handle::{Store, cells};
+use super::history::Did;
 use super::sums::Table;
+use super::surgery::{Surgery, deed};
 use super::value::values;
+use super::{StoreError, parse, to_json};
+use crate::ids::Addr;
 use crate::secret::Secret;
+
+/// How much nobody can open any more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    pub secrets: usize,
+    /// Of those that were under way.
+    pub deployments: usize,
+}
 
 impl Store {
     /// Seals a secret under a name such as `node.a/password`.
@@ -42,22 +55,58 @@ impl Store {
                 let [name, sealed] = cells(row)?;
                 self.sealer.open(&name.text()?, &sealed.blob()?)?;
             }
+            let last = "number = (SELECT max(number) FROM deployments WHERE status <> 'over')";
+            for row in read.find(Table::Deployments, last, values![]).await? {
+                self.unsealed(Kept::read(row)?)?;
+            }
             Ok(())
         })
         .await
     }
 
-    /// Forgets what is sealed with a key that is lost, and how much it was; none of it when the key is there after all.
-    pub async fn forget_sealed(&self) -> Result<usize, StoreError> {
+    /// Forgets what is sealed with a key that is lost, and how much it was; none of it when the key is there after all. A deployment
+    /// that is under way cannot be gone on with: its ramdisk is asked with the old key.
+    pub async fn forget_sealed(&self, by: &Actor, at_ms: i64) -> Result<Forgotten, StoreError> {
         match self.check_key().await {
-            Ok(()) => return Ok(0),
+            Ok(()) => return Ok(Forgotten::default()),
             Err(StoreError::WrongKey(_)) => {}
             Err(other) => return Err(other),
         }
         let mut write = self.write().await?;
-        let gone = write.take_all(Table::Secrets).await?.len();
+        let gone = write.take_all(Table::Secrets).await?;
+        let mut whose = BTreeSet::new();
+        for row in &gone {
+            let [name, _] = cells(row.clone())?;
+            let name = name.text()?;
+            let addr = name
+                .rsplit_once('/')
+                .map_or(name.as_str(), |(addr, _)| addr);
+            whose.insert(parse::<Addr>("the name of a secret", addr)?);
+        }
+        for addr in whose {
+            let row = write.one(Table::Resources, values![&addr]).await?;
+            let body = row.map(|row| cells(row).and_then(|[_, body]| body.text()));
+            // What has left the state may have secrets there, so that it can be brought back.
+            let record = body.transpose()?;
+            write.remember_change(addr, Did::Changed, record);
+        }
+        let mut deployments = 0;
+        for row in write.all(Table::Deployments).await? {
+            let kept = Kept::read(row)?;
+            if self.sealer.open(&kept.id, &kept.token).is_err() {
+                deployments += usize::from(kept.status != DeploymentStatus::Over);
+                write.forget_deployment(kept).await?;
+            }
+        }
+        let by = to_json("who changes the state", by)?;
+        write.head.serial += 1;
+        let forgotten = deed(Surgery::AcceptKey, &by, at_ms);
+        write.put_history(forgotten).await?;
         write.commit().await?;
-        Ok(gone)
+        Ok(Forgotten {
+            secrets: gone.len(),
+            deployments,
+        })
     }
 
     pub async fn secret(&self, name: &str) -> Result<Secret, StoreError> {

@@ -18,6 +18,8 @@ pub enum Surgery {
     Untaint,
     Undo,
     Push,
+    /// The secrets of these are forgotten: their key is lost. The records are as they were.
+    AcceptKey,
 }
 
 impl Surgery {
@@ -28,6 +30,7 @@ impl Surgery {
             Surgery::Untaint => "untaint",
             Surgery::Undo => "state undo",
             Surgery::Push => "state push",
+            Surgery::AcceptKey => "state accept --new-key",
         }
     }
 }
@@ -110,6 +113,7 @@ impl Write {
             .history_after(since)
             .await?
             .into_iter()
+            .filter(|p| !p.is_of_secrets())
             .partition(|p| p.is_surgery() && (after.is_some() || p.serial == last));
         if let Some(push) = mine.iter().find(|p| p.op == Surgery::Push.as_str()) {
             return Err(StoreError::NotUndone {

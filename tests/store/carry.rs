@@ -26,10 +26,12 @@ fn the_other_kind(place: &Place) -> Place {
 
 /// Everything that somebody reads of it.
 async fn all_of(store: &Store) -> String {
-    let (recorded, claims) = (
+    let (mut recorded, claims) = (
         store.recorded().await.unwrap(),
         store.claims().await.unwrap(),
     );
+    // Of the place, not of what is in it.
+    recorded.workspace = None;
     let (runs, history) = (
         store.runs().await.unwrap(),
         store.history(Which::All, u32::MAX).await.unwrap(),

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use bmctl::apply::{self, ApplyError};
 use bmctl::secret::Secret;
 use bmctl::store::{
     Actor, BootEntry, Export, Force, StateChange, Store, StoreError, Surgery, Which,
@@ -15,6 +16,7 @@ use crate::fleet::addr;
 on_both! {
     what_was_pulled_is_pushed_elsewhere,
     an_older_or_another_state_is_refused,
+    a_plan_of_one_workspace_is_not_for_another,
     what_a_push_replaced_is_not_undone,
     a_state_in_doubt_is_not_replaced,
 }
@@ -116,6 +118,25 @@ async fn an_older_or_another_state_is_refused(place: Place) {
     assert_eq!(push(&store, &stranger, Force::Yes).await.unwrap(), 100);
     assert_eq!(store.recorded().await.unwrap().lineage, stranger.lineage);
     store.verify().await.unwrap();
+}
+
+/// The copy has the lineage of the original: only its place tells them apart.
+async fn a_plan_of_one_workspace_is_not_for_another(place: Place) {
+    let store = filled(&place).await;
+    let plan = crate::store::plan_of(&store, 3).await;
+    let other = same_kind(&place);
+    let elsewhere = other.open().await;
+    let export = store.pull().await.unwrap();
+    push(&elsewhere, &export, Force::No).await.unwrap();
+    apply::fits(&plan, &store.recorded().await.unwrap()).unwrap();
+    let there = apply::fits(&plan, &elsewhere.recorded().await.unwrap());
+    match (place, there) {
+        (Place::Postgres(name), Err(ApplyError::OtherWorkspace { expected, .. })) => {
+            assert!(expected.ends_with(&name), "{expected} {name}");
+        }
+        (Place::Sqlite(_), Ok(())) => {}
+        (_, other) => panic!("{other:?}"),
+    }
 }
 
 async fn what_a_push_replaced_is_not_undone(place: Place) {

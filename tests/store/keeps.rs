@@ -7,8 +7,8 @@ use bmctl::model::recorded::Phoned;
 use bmctl::plan::{Plan, PlannedStep};
 use bmctl::secret::{Key32, Secret};
 use bmctl::store::{
-    Actor, Batch, BootEntry, DeploymentStatus, NewDeployment, RequestProof, StateChange, Store,
-    StoreError,
+    Actor, Batch, BootEntry, DeploymentStatus, NewDeployment, RequestProof, Sealer, StateChange,
+    Store, StoreError,
 };
 
 use super::{Place, append, begin, finished, on_both, plan_of, started};
@@ -25,6 +25,7 @@ on_both! {
     a_reader_sees_one_moment,
     secrets_are_sealed_and_dropped,
     moves_reach_every_table,
+    a_deployment_whose_key_is_lost_is_given_up,
     the_deploy_channel,
 }
 
@@ -346,6 +347,64 @@ async fn moves_reach_every_table(place: Place) {
     let secret = store.secret("node.b/password").await.unwrap();
     assert_eq!(secret, Secret::new("p"));
     assert!(store.secret("node.a/password").await.is_err());
+    store.verify().await.unwrap();
+}
+
+/// The key is lost in the middle of a deployment: what it sealed is named and in the way until it is given up, and then the node is
+/// deployed anew.
+async fn a_deployment_whose_key_is_lost_is_given_up(place: Place) {
+    let (node, mac) = (addr("node.n"), "52:54:00:00:00:01".parse().unwrap());
+    let target = bmctl::plan::step::BootTarget {
+        site: addr("site.lab"),
+        server: [10, 99, 0, 1].into(),
+        http_port: 8081,
+        bios_loader: bmctl::model::BiosLoader::Ipxe,
+        firmware: bmctl::model::Firmware::Bios,
+        macs: vec![mac],
+        address: None,
+    };
+    let open = async |store: &Store, id: &str| {
+        let entry = BootEntry::Deploy {
+            deployment: id.to_owned(),
+            target: target.clone(),
+            ramdisk: "r".to_owned(),
+            kernel_args: String::new(),
+        };
+        let new = NewDeployment {
+            id,
+            instance: &addr("instance.web"),
+            node: &node,
+            token: &Key32::new([1; 32]),
+            expires_ms: 10,
+        };
+        store.open_deployment(&new, &entry).await.unwrap();
+    };
+    open(&place.open().await, "d-1").await;
+    let sealer = Sealer::new(Key32::new([8; 32]));
+    let store = match &place {
+        Place::Sqlite(dir) => Store::open(dir.path(), sealer).await,
+        Place::Postgres(name) => {
+            let url = crate::postgres::shared().url();
+            Store::connect(&url, &crate::store::real(name), sealer).await
+        }
+    };
+    let store = store.unwrap();
+    for refused in [
+        store.check_key().await.unwrap_err(),
+        store.deployment_of(&node).await.unwrap_err(),
+    ] {
+        let told = refused.to_string();
+        assert!(told.contains("d-1") && told.contains("--new-key"), "{told}");
+    }
+    let gone = store.forget_sealed(&Actor::here(), 5).await.unwrap();
+    assert_eq!((gone.secrets, gone.deployments), (0, 1));
+    store.check_key().await.unwrap();
+    // Its NIC is told nothing, as after any deployment that is over.
+    assert!(store.deployment_by_mac(mac).await.unwrap().is_none());
+    assert!(store.deployment_of(&node).await.unwrap().is_none());
+    open(&store, "d-2").await;
+    let again = store.deployment_of(&node).await.unwrap().unwrap();
+    assert_eq!(again.id, "d-2");
     store.verify().await.unwrap();
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bmctl::apply::lifecycle;
 use bmctl::plan::Plan;
+use bmctl::secret::Secret;
 use bmctl::store::{Actor, Batch, Hold, Note, Store, StoreError, TERM, Waiting};
 
 use super::lost::Wire;
@@ -139,6 +140,54 @@ fn a_lease_without_its_server_is_doubtful() {
         hold.wait_for(|h| *h == Hold::Held).await.unwrap();
         assert!(lease.is_sure());
         lease.release().await.unwrap();
+    });
+}
+
+/// A URL that names both: the one that takes writes is found whichever comes first, and again after the other has taken over.
+#[test]
+fn of_several_servers_the_one_that_takes_writes_is_gone_on_with() {
+    let primary = Server::start(&[]);
+    let standby = primary.standby();
+    let url = Secret::new(format!(
+        "postgresql://bmctl@localhost:{},localhost:{}/postgres?target_session_attrs=read-write&sslmode=disable",
+        standby.port, primary.port
+    ));
+    run(async {
+        let told: Arc<Mutex<Vec<Waiting>>> = Arc::default();
+        let tell = told.clone();
+        let store = Store::connect(&url, &real("default"), sealer())
+            .await
+            .unwrap();
+        let place = store.place().to_owned();
+        assert!(place.contains(&format!(
+            "localhost:{},localhost:{}/postgres",
+            standby.port, primary.port
+        )));
+        store.put_secret("a", &Secret::new("1")).await.unwrap();
+        primary.set("synchronous_standby_names = '*'").await;
+        primary.set("synchronous_commit = 'remote_apply'").await;
+        store.put_secret("b", &Secret::new("2")).await.unwrap();
+        let patient = store.patient(move |waiting| tell.lock().unwrap().push(waiting.clone()));
+        primary.stop();
+        let lost = store.recorded().await;
+        let said = format!("{lost:?}");
+        assert!(matches!(lost, Err(StoreError::Lost { .. })), "{said}");
+        assert!(said.contains("takes no writes"), "{said}");
+        let going = tokio::spawn(async move {
+            patient.put_secret("c", &Secret::new("3")).await.unwrap();
+            patient
+        });
+        standby.promote();
+        let patient = going.await.unwrap();
+        for (name, text) in [("a", "1"), ("b", "2"), ("c", "3")] {
+            assert_eq!(patient.secret(name).await.unwrap(), Secret::new(text));
+        }
+        // Another process, later.
+        let again = Store::connect(&url, &real("default"), sealer())
+            .await
+            .unwrap();
+        assert_eq!(again.secret("c").await.unwrap(), Secret::new("3"));
+        assert_eq!(again.place(), place);
     });
 }
 

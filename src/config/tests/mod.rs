@@ -8,6 +8,7 @@ mod heredocs;
 mod hostile;
 mod json;
 mod layout;
+mod locate;
 mod mistakes;
 mod modules;
 mod policies;

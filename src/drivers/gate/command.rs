@@ -1,13 +1,14 @@
 //! What a program of the user's says. It is started without a shell, with an environment that holds nothing of bmctl's, in a process
-//! group of its own; whatever ends the look ends the group.
+//! group of its own; whatever ends the look, the program's own end too, ends the group.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::{sleep, timeout};
 
 use super::not_so;
@@ -16,8 +17,7 @@ use crate::plain::plain_line;
 
 /// Of what a program says, the end is kept: that is where it says what is wrong.
 const SAID_BYTES_MAX: usize = 4096;
-/// How long words that were written before its end may take to arrive. Whoever it has left behind in the background may keep the
-/// pipe open for ever.
+/// How long words that were written before its end may take to arrive. Whoever has left its group may keep the pipe open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
 pub async fn look(root: &Path, argv: &[String], asked: &Asked<'_>) -> Done<String> {
@@ -40,11 +40,10 @@ pub async fn look(root: &Path, argv: &[String], asked: &Asked<'_>) -> Done<Strin
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    let child = command.spawn().map_err(|error| {
+    let mut group = Group::start(&mut command).map_err(|error| {
         let found = format!("{}: cannot be started: {error}", program.escape_debug());
         not_so(Trouble::Conflict, found)
     })?;
-    let mut group = Group::of(child);
     let mut said = Said::default();
     let ended = tokio::select! {
         ended = said.until_the_end_of(&mut group) => Some(ended),
@@ -74,36 +73,53 @@ fn found_at(root: &Path, program: &str) -> PathBuf {
     }
 }
 
-/// A program and what it has started. Dropped before its end, it is killed with all of them: nothing goes on behind a run that
-/// was interrupted.
+/// A program and what it has started. At its end, or dropped before, all of them are killed: nothing goes on behind a gate that is
+/// passed, nor behind a run that was interrupted. Who makes a session of its own leaves the group, and is a service that was meant
+/// to stay.
 struct Group {
     child: Child,
-    /// None once its end was seen: the number may be another's by then.
+    /// That some child of ours has ended.
+    ends: Signals,
+    /// None once the group was killed: the number may be another's by then.
     leader: Option<Pid>,
 }
 
 impl Group {
-    fn of(child: Child) -> Group {
+    fn start(command: &mut Command) -> std::io::Result<Group> {
+        let ends = signal(SignalKind::child())?;
+        let child = command.spawn()?;
         let number = child.id().and_then(|id| i32::try_from(id).ok());
-        Group {
+        Ok(Group {
             child,
+            ends,
             leader: number.and_then(Pid::from_raw),
-        }
+        })
     }
 
+    /// Waits for the program, and ends what it has left behind. Its number is its group's, and nobody else is given it until its
+    /// status is taken: so the group first, then the status.
     async fn end(&mut self) -> std::io::Result<ExitStatus> {
-        let status = self.child.wait().await?;
-        self.leader = None;
-        Ok(status)
+        if let Some(leader) = self.leader {
+            let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            while waitid(WaitId::Pid(leader), look)?.is_none() {
+                self.ends.recv().await;
+            }
+            self.kill();
+        }
+        self.child.wait().await
+    }
+
+    fn kill(&mut self) {
+        if let Some(leader) = self.leader.take() {
+            // It fails when they have all ended in this moment, which is what is wanted.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(leader) = self.leader {
-            // It fails when they have all ended in this moment, which is what is wanted.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
+        self.kill();
     }
 }
 
