@@ -46,7 +46,6 @@ impl Object {
                 "changes",
                 "confined",
                 "destructive",
-                "id",
                 "intent",
                 "risks",
                 "steps",
