@@ -1,6 +1,8 @@
 //! The whole job on the virtual rack: real machines of QEMU, a real IPMI stack, DHCP, HTTP, iSCSI. Needs root and the packages
 //! of scripts/setup.sh: `make test-rack`. Ignored otherwise, because they take minutes, not because they may fail.
 
+mod disk;
+mod faults;
 mod gates;
 mod secrets;
 
@@ -9,6 +11,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+const MIB: u64 = 1024 * 1024;
 const BMCTL: &str = env!("CARGO_BIN_EXE_bmctl");
 static MADE: std::sync::Once = std::sync::Once::new();
 
@@ -248,81 +251,6 @@ instance "{name}" {{
     )
 }
 
-/// The first bytes where two files differ, by a program we did not write.
-fn same_bytes(a: &Path, a_skip: u64, b: &Path, b_skip: u64, len: u64) {
-    let skip = format!("{a_skip}:{b_skip}");
-    must(
-        Command::new("cmp")
-            .args(["-n", &len.to_string(), "-i", &skip])
-            .arg(a)
-            .arg(b),
-        "the disk differs from the image",
-    );
-}
-
-const MIB: u64 = 1024 * 1024;
-
-#[test]
-#[ignore = "needs root and the rack's packages"]
-fn the_disk_equals_the_image() {
-    let rack = Rack::up(&["bios", "uefi"]);
-    // Off right after the write, so that nothing but bmctl has written when the bytes are compared.
-    let still = "power_state = \"off\"\n  wait_for_phone_home = false";
-    let config = base("")
-        + &instance("part", "r1-01", "partition", still)
-        + &instance("whole", "r1-02", "disk", still);
-    rack.write(&config);
-    let (code, text) = rack.apply();
-    assert_eq!(code, 0, "{text}\n{}", rack.consoles());
-
-    let disk = rack.disk("r1-01");
-    let table: serde_json::Value =
-        serde_json::from_str(&must(Command::new("sfdisk").arg("-J").arg(&disk), "sfdisk")).unwrap();
-    let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
-    assert_eq!(table["partitiontable"]["label"], "dos");
-    let kinds: Vec<&str> = partitions
-        .iter()
-        .filter_map(|p| p["type"].as_str())
-        .collect();
-    assert_eq!(
-        kinds.first(),
-        Some(&"82"),
-        "swap first, root last (row G1): {table}"
-    );
-    let root = partitions.last().unwrap();
-    assert_eq!(
-        (root["type"].as_str(), root["size"].as_u64()),
-        (Some("83"), Some(1024 * MIB / 512))
-    );
-    let image = rack.path().join("images/partition.img");
-    same_bytes(
-        &disk,
-        root["start"].as_u64().unwrap() * 512,
-        &image,
-        0,
-        image.metadata().unwrap().len(),
-    );
-
-    let (disk, image) = (rack.disk("r1-02"), rack.path().join("images/disk.img"));
-    // The first MiB holds the table, which now spans the disk; the last one of the image was its backup.
-    same_bytes(
-        &disk,
-        MIB,
-        &image,
-        MIB,
-        image.metadata().unwrap().len() - 2 * MIB,
-    );
-    must(Command::new("sgdisk").arg("-v").arg(&disk), "sgdisk -v");
-
-    assert!(rack.plan_is_empty());
-    // In place: no write, and both come up from what was written.
-    rack.write(&config.replace("power_state = \"off\"", "power_state = \"on\""));
-    let (code, text) = rack.apply();
-    assert_eq!(code, 0, "{text}");
-    assert!(!text.contains("write disk"), "{text}");
-    assert!(rack.plan_is_empty());
-}
-
 #[test]
 #[ignore = "needs root and the rack's packages"]
 fn a_killed_apply_is_continued() {
@@ -370,157 +298,6 @@ fn a_killed_apply_is_continued() {
         "{said}"
     );
     assert!(rack.plan_is_empty());
-}
-
-/// Each fault ends in its own named error, the others finish, and after the cure only what failed is done.
-#[test]
-#[ignore = "needs root and the rack's packages"]
-fn faults_are_named_and_cured() {
-    let rack = Rack::up(&["bios", "bios", "bios", "bios", "bios"]);
-    let site = "limits {\n    ramdisk_timeout_s = 75\n  }";
-    let config = base(site)
-        + &instance("good", "r1-01", "partition", "")
-        + &instance("locked", "r1-02", "partition", "")
-        + &instance("down", "r1-03", "partition", "")
-        + &instance("small", "r1-04", "partition", "")
-        + &instance("lost", "r1-05", "partition", "");
-    rack.write(&config);
-    let inventory = std::fs::read_to_string(rack.path().join("rack.hcl")).unwrap();
-    let (_, second) = inventory.split_once("node \"r1-02\"").unwrap();
-    let password = second.lines().find(|l| l.contains("password")).unwrap();
-    let broken = inventory.replacen(
-        &format!("node \"r1-02\"{second}"),
-        &format!(
-            "node \"r1-02\"{}",
-            second.replacen(password, "    password = \"hunter2\"", 1)
-        ),
-        1,
-    );
-    std::fs::write(rack.path().join("rack.hcl"), &broken).unwrap();
-    rack.edit_inventory("52:54:00:99:00:05", "52:54:00:99:00:55");
-    let fourth = inventory
-        .split_once("node \"r1-04\"")
-        .unwrap()
-        .1
-        .lines()
-        .find(|l| l.contains("local_gb"))
-        .unwrap()
-        .to_owned();
-    let text = std::fs::read_to_string(rack.path().join("rack.hcl")).unwrap();
-    let (head, tail) = text.split_once("node \"r1-04\"").unwrap();
-    std::fs::write(
-        rack.path().join("rack.hcl"),
-        format!(
-            "{head}node \"r1-04\"{}",
-            tail.replacen(&fourth, "  local_gb = 8", 1)
-        ),
-    )
-    .unwrap();
-    let record: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(rack.path().join(".bmctl/rack/rack.json")).unwrap())
-            .unwrap();
-    let bmc = record["nodes"][2]["bmc"]["pid"]
-        .as_u64()
-        .unwrap()
-        .to_string();
-    must(Command::new("kill").args(["-STOP", &bmc]), "kill -STOP");
-
-    let mut child = rack
-        .inside(&["apply", "--auto-approve"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let spoofed = spoof(&rack);
-    let mut text = String::new();
-    for stream in [
-        Box::new(child.stdout.take().unwrap()) as Box<dyn std::io::Read + Send>,
-        Box::new(child.stderr.take().unwrap()),
-    ] {
-        for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let _ = writeln!(text, "{line}");
-        }
-    }
-    let code = child.wait().unwrap().code();
-    assert_eq!(code, Some(3), "{text}");
-    assert_eq!(spoofed, ["403", "400", "403"], "forged calls are refused");
-    for (who, wanted) in [
-        ("instance.locked: ", "wrong password"),
-        ("instance.down: ", "no answer"),
-        ("instance.small: check disk", "local_gb"),
-        ("instance.lost: wait for ramdisk", "no end after 75 s"),
-    ] {
-        assert!(
-            text.lines().any(|l| l.contains(who) && l.contains(wanted)),
-            "{who}{wanted}:\n{text}\n{}",
-            rack.consoles()
-        );
-    }
-    assert!(
-        !text.contains("hunter2"),
-        "a password in the output:\n{text}"
-    );
-    assert_eq!(
-        rack.instances()["instance.good"]["phase"]["phase"],
-        "running",
-        "{text}"
-    );
-
-    must(Command::new("kill").args(["-CONT", &bmc]), "kill -CONT");
-    std::fs::write(rack.path().join("rack.hcl"), &inventory).unwrap();
-    let (code, text) = rack.apply();
-    assert_eq!(code, 0, "{text}\n{}", rack.consoles());
-    assert!(
-        !text.contains("instance.good"),
-        "what was done is not done again:\n{text}"
-    );
-    assert!(rack.plan_is_empty());
-}
-
-/// Forged calls to the deploy channel while a deployment is open; returns the HTTP status of each.
-fn spoof(rack: &Rack) -> Vec<String> {
-    let call = |path: &str, body: &str, headers: &[&str]| {
-        let url = format!("http://10.99.0.1:8081{path}");
-        let mut args = vec![
-            "rack",
-            "exec",
-            "--",
-            "curl",
-            "-s",
-            "-o",
-            "/dev/null",
-            "-w",
-            "%{http_code}",
-        ];
-        args.extend([
-            "--retry",
-            "60",
-            "--retry-delay",
-            "1",
-            "--retry-connrefused",
-            "--data-binary",
-            body,
-            &url,
-        ]);
-        for header in headers {
-            args.extend(["-H", header]);
-        }
-        let output = rack.command(&args).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    };
-    let proof = "0".repeat(64);
-    let nonce = "0".repeat(32);
-    let exchange = format!("mac=52:54:00:99:00:01\nnonce={nonce}\nproof={proof}\n");
-    let tag = format!("X-Bmctl-Tag: {proof}");
-    vec![
-        call("/v1/deploy/exchange", &exchange, &[]),
-        call("/v1/deploy/exchange", "what\n", &[]),
-        call(
-            "/v1/deploy/ready",
-            "address\t10.99.0.99\n",
-            &["X-Bmctl-Mac: 52:54:00:99:00:01", "X-Bmctl-Seq: 1", &tag],
-        ),
-    ]
 }
 
 /// A saved plan pins the image: bytes that changed since are not written.

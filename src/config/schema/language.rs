@@ -3,7 +3,7 @@
 use super::Takes::{
     Address, Any, Bool, Collection, ListOf, MapOf, Number, Resources, String, Text, Type, Words,
 };
-use super::resources::{CONDITION, PRECONDITION};
+use super::shared::{CONDITION, PRECONDITION};
 use super::{AttributeSchema, BlockSchema, Form, LabelSchema, NestedSchema, Others, Takes, Times};
 
 const NAME: &[LabelSchema] = &[LabelSchema {

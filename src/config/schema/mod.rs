@@ -5,6 +5,7 @@
 mod json;
 mod language;
 mod resources;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -167,7 +168,7 @@ impl BlockSchema {
     /// Its own attributes, and for a resource those that every resource has.
     pub fn all_attributes(&self) -> impl Iterator<Item = &'static AttributeSchema> {
         let shared: &'static [AttributeSchema] = match self.kind() {
-            Some(_) => &resources::SHARED_ATTRIBUTES,
+            Some(_) => &shared::SHARED_ATTRIBUTES,
             None => &[],
         };
         self.attributes.iter().chain(shared)
@@ -175,7 +176,7 @@ impl BlockSchema {
 
     pub fn all_blocks(&self) -> impl Iterator<Item = &'static NestedSchema> {
         let shared: &'static [NestedSchema] = match self.kind() {
-            Some(_) => &resources::SHARED_BLOCKS,
+            Some(_) => &shared::SHARED_BLOCKS,
             None => &[],
         };
         self.blocks.iter().chain(shared)

@@ -9,110 +9,118 @@ fn asked(condition: &str, message: &str) -> crate::config::Loaded {
     ))
 }
 
+/// A condition, the code of its mistake, and words of what is told.
+const SLIPS: &[(&str, &str, &str)] = &[
+    (
+        "plan.slip == 1",
+        c::NO_SUCH_ELEMENT,
+        "plan has no attribute `slip`",
+    ),
+    (
+        "plan[\"slip\"] == 1",
+        c::NO_SUCH_ELEMENT,
+        "plan has no attribute `slip`",
+    ),
+    (
+        "plan.actions.craete == 0",
+        c::NO_SUCH_ELEMENT,
+        "plan.actions has no attribute `craete`",
+    ),
+    (
+        "plan.actions.craete == 0",
+        c::NO_SUCH_ELEMENT,
+        "did you mean `create`?",
+    ),
+    (
+        "plan.risks.destroys == 0",
+        c::NO_SUCH_ELEMENT,
+        "it has destroys_data, in_place, reboots,",
+    ),
+    (
+        "alltrue([for c in plan.changes : c.knid != \"node\" if c.destructive])",
+        c::NO_SUCH_ELEMENT,
+        "a change of the plan has no attribute `knid`",
+    ),
+    (
+        "alltrue([for c in plan.changes : true if c.destuctive])",
+        c::NO_SUCH_ELEMENT,
+        "did you mean `destructive`?",
+    ),
+    (
+        "length(distinct(plan.changes[*].nodes)) < 2",
+        c::NO_SUCH_ELEMENT,
+        "did you mean `node`?",
+    ),
+    (
+        "alltrue([for n, c in { for c in plan.changes : c.name => c } : c.lables.rack == \"r\"])",
+        c::NO_SUCH_ELEMENT,
+        "did you mean `labels`?",
+    ),
+    (
+        "alltrue([for c in plan.changes : c.attributes.image.afetr == \"x\"])",
+        c::NO_SUCH_ELEMENT,
+        "an attribute of a change has no attribute `afetr`",
+    ),
+    (
+        "plan.changes.kind == \"node\"",
+        c::NO_SUCH_ELEMENT,
+        "write [*] for all of them",
+    ),
+    (
+        "plan.intent.x == \"apply\"",
+        c::NO_SUCH_ELEMENT,
+        "a string has no attribute `x`",
+    ),
+    (
+        "plan.steps",
+        c::OPERATION,
+        "expected a bool, found a number",
+    ),
+    (
+        "plan.intent",
+        c::OPERATION,
+        "expected a bool, found a string",
+    ),
+    (
+        "!plan.changes",
+        c::OPERATION,
+        "length(...) is how many there are",
+    ),
+    (
+        "plan.confined || plan.actions",
+        c::OPERATION,
+        "the operand of `||` has the wrong type",
+    ),
+    (
+        "plan.changes < 3",
+        c::OPERATION,
+        "expected a number, found a list",
+    ),
+    (
+        "plan.confined ? plan.steps : plan.destructive",
+        c::OPERATION,
+        "found a number",
+    ),
+    (
+        "alltrue([for s in plan.steps : true])",
+        c::FOR_EXPRESSION,
+        "found a number",
+    ),
+    ("\"yes\"", c::OPERATION, "the condition has the wrong type"),
+    ("local.word", c::OPERATION, "found \"few\""),
+    ("null", c::OPERATION, "the condition must not be null"),
+];
+
 #[test]
 fn slips_in_names_and_types_are_told_before_there_is_a_plan() {
-    for (condition, code, told) in [
-        (
-            "plan.slip == 1",
-            c::NO_SUCH_ELEMENT,
-            "plan has no attribute `slip`",
-        ),
-        (
-            "plan[\"slip\"] == 1",
-            c::NO_SUCH_ELEMENT,
-            "plan has no attribute `slip`",
-        ),
-        (
-            "plan.actions.craete == 0",
-            c::NO_SUCH_ELEMENT,
-            "plan.actions has no attribute `craete`",
-        ),
-        (
-            "plan.actions.craete == 0",
-            c::NO_SUCH_ELEMENT,
-            "did you mean `create`?",
-        ),
-        (
-            "plan.risks.destroys == 0",
-            c::NO_SUCH_ELEMENT,
-            "it has destroys_data, in_place, reboots,",
-        ),
-        (
-            "alltrue([for c in plan.changes : c.knid != \"node\" if c.destructive])",
-            c::NO_SUCH_ELEMENT,
-            "a change of the plan has no attribute `knid`",
-        ),
-        (
-            "alltrue([for c in plan.changes : true if c.destuctive])",
-            c::NO_SUCH_ELEMENT,
-            "did you mean `destructive`?",
-        ),
-        (
-            "length(distinct(plan.changes[*].nodes)) < 2",
-            c::NO_SUCH_ELEMENT,
-            "did you mean `node`?",
-        ),
-        (
-            "alltrue([for n, c in { for c in plan.changes : c.name => c } : c.lables.rack == \"r\"])",
-            c::NO_SUCH_ELEMENT,
-            "did you mean `labels`?",
-        ),
-        (
-            "alltrue([for c in plan.changes : c.attributes.image.afetr == \"x\"])",
-            c::NO_SUCH_ELEMENT,
-            "an attribute of a change has no attribute `afetr`",
-        ),
-        (
-            "plan.changes.kind == \"node\"",
-            c::NO_SUCH_ELEMENT,
-            "write [*] for all of them",
-        ),
-        (
-            "plan.intent.x == \"apply\"",
-            c::NO_SUCH_ELEMENT,
-            "a string has no attribute `x`",
-        ),
-        (
-            "plan.steps",
-            c::OPERATION,
-            "expected a bool, found a number",
-        ),
-        (
-            "plan.intent",
-            c::OPERATION,
-            "expected a bool, found a string",
-        ),
-        (
-            "!plan.changes",
-            c::OPERATION,
-            "length(...) is how many there are",
-        ),
-        (
-            "plan.confined || plan.actions",
-            c::OPERATION,
-            "the operand of `||` has the wrong type",
-        ),
-        (
-            "plan.changes < 3",
-            c::OPERATION,
-            "expected a number, found a list",
-        ),
-        (
-            "plan.confined ? plan.steps : plan.destructive",
-            c::OPERATION,
-            "found a number",
-        ),
-        (
-            "alltrue([for s in plan.steps : true])",
-            c::FOR_EXPRESSION,
-            "found a number",
-        ),
-        ("\"yes\"", c::OPERATION, "the condition has the wrong type"),
-        ("local.word", c::OPERATION, "found \"few\""),
-        ("null", c::OPERATION, "the condition must not be null"),
-    ] {
+    for (condition, code, told) in SLIPS {
         let loaded = asked(condition, "\"m\"");
-        assert_eq!(codes(&loaded), [code], "{condition}: {}", rendered(&loaded));
+        assert_eq!(
+            codes(&loaded),
+            [*code],
+            "{condition}: {}",
+            rendered(&loaded)
+        );
         let text = rendered(&loaded);
         assert!(text.contains(told), "{condition}: {text}");
         assert!(text.contains("main.hcl:6:"), "{condition}: {text}");
