@@ -768,8 +768,11 @@ look() {
   $BMCTL state list | wc -l; $BMCTL state verify; $BMCTL plan; $BMCTL lock list
   $BMCTL state rm 'flavor.f[0]' 2>&1; echo \"rm $?\"
 }
-mount -o remount,ro state; echo with a log; look
-mount -o remount,rw state; rm state/state.db-shm; mount -o remount,ro state; echo without its index
+mount -o remount,ro state; echo as it is left; look
+mount -o remount,rw state; python3 -c \"import shutil, sqlite3
+d = sqlite3.connect('state/state.db'); d.execute('CREATE TABLE other (a)'); d.commit()
+shutil.copy('state/state.db-wal', 'log-kept'); d.close()\"
+cp log-kept state/state.db-wal; rm -f state/state.db-shm; mount -o remount,ro state; echo without its index
 $BMCTL state list 2>&1; echo \"list $?\"
 mount -o remount,rw state; $BMCTL lock list; python3 -c \"import sqlite3
 d = sqlite3.connect('state/state.db'); d.execute('PRAGMA wal_checkpoint(TRUNCATE)'); d.close()\"
