@@ -454,6 +454,28 @@ fn a_state_moves_to_another_backend_and_the_old_one_is_refused() {
     );
 }
 
+/// `--sim` by itself means the same state everywhere; what makes a history is told which, and what looks at it is not.
+#[test]
+fn a_simulation_needs_no_seed() {
+    let place = Place::new();
+    place.want(0);
+    says(&place, &["apply", "--sim"], 0, &["0 failed"]);
+    says(
+        &place,
+        &["plan", "--sim", "--detailed-exitcode"],
+        0,
+        &["No changes"],
+    );
+    says(
+        &place,
+        &["plan", "--sim", "seed=1", "--detailed-exitcode"],
+        0,
+        &["No changes"],
+    );
+    says(&place, &["runs", "--sim"], 0, &["done"]);
+    says(&place, &["plan", "--sim", "loss=2"], 64, &["from 0 to 1"]);
+}
+
 /// Whoever pauses a run at night from another terminal has neither the variables of the pipeline nor a configuration that is whole.
 #[test]
 fn what_looks_at_the_state_asks_for_no_variable_and_no_mistake_elsewhere() {

@@ -148,15 +148,7 @@ async fn under_lease(
     // Also of a plan without changes: `plan` says so too.
     guards::enforce(&plan, &args.plan.guards, Stage::Apply)?;
     if plan.is_empty() {
-        // A program that reads events is told that there are none.
-        let reporter = reporter(&args, out)?;
-        events::of_plan(&plan).iter().for_each(|event| {
-            if args.json || args.json_into.is_some() {
-                reporter.event(event);
-            }
-        });
-        reporter.close();
-        return Ok(Exit::Done);
+        return nothing_to_do(&plan, &args, out);
     }
     let approved = args.auto_approve || from_file || args.plan.sim.is_some();
     if !approved && !confirm(intent, out)? {
@@ -179,15 +171,30 @@ async fn under_lease(
     reporter.close();
     let (summary, interrupted) = ended?;
     tell(&summary, &plan, out, args.json);
+    Ok(exit_of(&summary, interrupted))
+}
+
+/// A program that reads events is told that there are none.
+fn nothing_to_do(plan: &Plan, args: &Common, out: &Out) -> CommandResult {
+    let reporter = reporter(args, out)?;
+    if args.json || args.json_into.is_some() {
+        let all = events::of_plan(plan);
+        all.iter().for_each(|event| reporter.event(event));
+    }
+    reporter.close();
+    Ok(Exit::Done)
+}
+
+fn exit_of(summary: &Summary, interrupted: bool) -> Exit {
     let is_incomplete = summary.failed + summary.blocked > 0;
     let waits_for_window = !interrupted && !summary.outside.is_empty();
-    Ok(if is_incomplete || waits_for_window {
+    if is_incomplete || waits_for_window {
         Exit::Incomplete
     } else if interrupted || summary.not_started > 0 {
         Exit::Interrupted
     } else {
         Exit::Done
-    })
+    }
 }
 
 fn reporter(args: &Common, out: &Out) -> Result<Reporter, Failure> {

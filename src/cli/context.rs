@@ -47,8 +47,9 @@ pub struct PlanArgs {
     pub select: super::select::SelectArgs,
     #[command(flatten)]
     pub guards: guards::GuardArgs,
-    /// Simulate: no machine is touched, state is kept apart under .bmctl/sim (seed=7, or with faults: seed=7,loss=0.05)
-    #[arg(long, value_name = "FAULTS")]
+    /// Simulate: no machine is touched, state is kept apart under .bmctl/sim. As it is, or with a seed and faults: seed=7,loss=0.05.
+    /// Commands that only look at that state, such as `runs --sim`, take no faults
+    #[arg(long, value_name = "FAULTS", num_args = 0..=1, default_missing_value = "")]
     pub sim: Option<Faults>,
 }
 

@@ -9,8 +9,8 @@ use super::{CommandResult, Exit, Failure, Global, locate, prune};
 use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
 use crate::plain::plain_line;
-use crate::plan::{Change, Plan};
-use crate::store::{Happened, Record, RunRow, Store};
+use crate::plan::Change;
+use crate::store::{Happened, PlanPart, Record, RunRow, Store};
 use crate::units::utc;
 
 /// List the runs of apply
@@ -110,9 +110,9 @@ pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
     let store = locate::open(global, &args.config, args.sim, out).await?;
     let records = store.records_about(&args.address).await?;
     let runs = store.runs().await?;
-    let recorded = store.recorded().await?;
+    let recorded = store.resource(&args.address).await?;
     let Some(last) = records.iter().rfind(|r| r.is_of_begun()).or(records.last()) else {
-        let text = match recorded.resources.contains_key(&args.address) {
+        let text = match recorded.is_some() {
             true => {
                 "is in the state, and no run has noted anything of it here; `bmctl state history` shows what was done by hand"
             }
@@ -124,26 +124,21 @@ pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
         return Err(prune::not_found(&store, &why).await);
     };
     let run = runs.iter().find(|r| r.id == last.run);
-    let plan = match run {
-        Some(run) => store.plan(&run.plan).await?,
-        None => None,
-    };
     let of_run: Vec<&Record> = records.iter().filter(|r| r.run == last.run).collect();
-    let change = plan
-        .as_ref()
-        .and_then(|p| p.changes.iter().find(|c| c.addr == args.address));
+    let plan = part_of(&store, run, &args.address, &of_run).await?;
+    let change = plan.as_ref().and_then(|p| p.change.as_ref());
     if args.json {
         let told = json!({
             "address": args.address,
             "run": run.map(as_json),
             "change": change,
             "steps": of_run.iter().map(|r| step_json(r, plan.as_ref())).collect::<Vec<_>>(),
-            "record": recorded.resources.get(&args.address),
+            "record": recorded,
         });
         out.line(&serde_json::to_string_pretty(&told)?);
         return Ok(Exit::Done);
     }
-    match recorded.resources.contains_key(&args.address) {
+    match recorded.is_some() {
         true => out.line(&args.address.to_string()),
         false => out.line(&format!("{} is no longer in the state", args.address)),
     }
@@ -158,15 +153,25 @@ pub async fn why(global: &Global, args: WhyArgs, out: &Out) -> CommandResult {
     lines.for_each(|text| out.line(&format!("    {text}")));
     if let Some(kept) = records.last().filter(|r| r.run != last.run) {
         out.line(&format!("  left as it is by run {}:", kept.run));
-        let plan = match runs.iter().find(|r| r.id == kept.run) {
-            Some(run) => store.plan(&run.plan).await?,
-            None => None,
-        };
+        let run = runs.iter().find(|r| r.id == kept.run);
+        let plan = part_of(&store, run, &args.address, &[kept]).await?;
         let line = step_line(kept, plan.as_ref());
         line.iter()
             .for_each(|text| out.line(&format!("    {text}")));
     }
     Ok(Exit::Done)
+}
+
+/// What the plan of a run says of a resource and of the steps that these records are about.
+async fn part_of(
+    store: &Store,
+    run: Option<&RunRow>,
+    addr: &Addr,
+    records: &[&Record],
+) -> Result<Option<PlanPart>, Failure> {
+    let Some(run) = run else { return Ok(None) };
+    let steps = records.iter().map(|r| r.step).collect();
+    Ok(store.plan_about(&run.plan, addr, &steps).await?)
 }
 
 fn tell_run(run: &RunRow, out: &Out) {
@@ -191,15 +196,15 @@ fn tell_change(change: &Change, out: &Out) {
     }
 }
 
-fn title(record: &Record, plan: Option<&Plan>) -> String {
-    let step = plan.and_then(|p| p.step(record.step));
+fn title(record: &Record, plan: Option<&PlanPart>) -> String {
+    let step = plan.and_then(|p| p.steps.get(&record.step));
     step.map_or_else(
         || format!("step {}", record.step),
         |s| s.step.title().to_owned(),
     )
 }
 
-fn step_json(record: &Record, plan: Option<&Plan>) -> serde_json::Value {
+fn step_json(record: &Record, plan: Option<&PlanPart>) -> serde_json::Value {
     let what = match &record.what {
         Happened::Started => json!({ "what": "started" }),
         Happened::Finished(outcome) => json!({ "what": "finished", "outcome": outcome }),
@@ -210,7 +215,7 @@ fn step_json(record: &Record, plan: Option<&Plan>) -> serde_json::Value {
 }
 
 /// Starts say nothing that ends do not; one without an end is settled by the next run.
-fn step_line(record: &Record, plan: Option<&Plan>) -> Option<String> {
+fn step_line(record: &Record, plan: Option<&PlanPart>) -> Option<String> {
     let told = match &record.what {
         Happened::Started => return None,
         Happened::Finished(outcome) => match outcome {

@@ -1,5 +1,6 @@
 //! What can go wrong with the state, each with what was found and the next move.
 
+use super::sqlite::may_only_be_read;
 use crate::ids::Addr;
 
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +33,7 @@ pub enum StoreError {
         found: i64,
         known: i64,
     },
-    #[error("state directory {path}: {source}")]
+    #[error("state directory {path}: {source}{}", move_after(source))]
     Directory {
         path: String,
         source: std::io::Error,
@@ -118,6 +119,15 @@ pub enum StoreError {
     NotUndone { why: String },
     #[error("random numbers of the operating system: {0}")]
     Random(String),
+}
+
+fn move_after(source: &std::io::Error) -> &'static str {
+    match may_only_be_read(source) {
+        true => {
+            "; give this user the right to read and write there, or run as the user who applies"
+        }
+        false => "",
+    }
 }
 
 impl StoreError {

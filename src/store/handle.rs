@@ -10,7 +10,7 @@ use super::head::Head;
 use super::high_water::HighWater;
 use super::history::Change;
 use super::lease::Fence;
-use super::mark::{Access, Behind, Mark};
+use super::mark::{Behind, Mark};
 use super::patience::Patience;
 use super::postgres::{Postgres, Workspace};
 use super::sqlite::Sqlite;
@@ -58,7 +58,7 @@ impl Store {
     /// The state in a directory of this machine, made when it is not there.
     pub async fn open(directory: &Path, sealer: Sealer) -> Result<Store, StoreError> {
         let db = Sqlite::open(directory).await?;
-        let mark = Mark::open(directory, Access::Write)?;
+        let mark = Mark::open(directory, db.access)?;
         let mut store = Store::with(Database::Sqlite(db), sealer).await?;
         store.look_for_loss(mark).await?;
         Ok(store)

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use super::handle::Store;
 use super::head::Head;
+use super::sqlite::may_only_be_read;
 
 /// Beside the configuration, in the directory that is not committed.
 const FILE: &str = ".bmctl/high-water";
@@ -56,7 +57,7 @@ impl HighWater {
     fn check(&self, place: &str, head: &Head) -> Result<(), StoreError> {
         let (marks, found) = (self.read()?, Mark::of(head));
         let Some(seen) = marks.states.get(place) else {
-            return self.put(marks, place, found);
+            return self.remember(marks, place, found);
         };
         if seen.lineage != found.lineage {
             return Err(StoreError::OtherState {
@@ -76,7 +77,15 @@ impl HighWater {
         if found == *seen {
             return Ok(());
         }
-        self.put(marks, place, found)
+        self.remember(marks, place, found)
+    }
+
+    /// Whoever may only read is refused what is older all the same; the next who may write remembers.
+    fn remember(&self, marks: Marks, place: &str, mark: Mark) -> Result<(), StoreError> {
+        match self.put(marks, place, mark) {
+            Err(StoreError::Directory { source, .. }) if may_only_be_read(&source) => Ok(()),
+            ended => ended,
+        }
     }
 
     fn put(&self, mut marks: Marks, place: &str, mark: Mark) -> Result<(), StoreError> {

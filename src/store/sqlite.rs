@@ -1,6 +1,7 @@
 //! SQLite: one file in a directory of its own, for one machine.
 
 use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use sqlx::sqlite::{
 use sqlx::{Decode, Row as _, Transaction, TypeInfo, ValueRef};
 
 use super::database::Sql;
+use super::mark::Access;
 use super::value::{Row, Value};
 use super::{StoreError, wal};
 
@@ -24,6 +26,7 @@ pub const HEAD: &str = "SELECT body, sum FROM head WHERE id = 1";
 pub struct Sqlite {
     pub pool: SqlitePool,
     pub place: Arc<str>,
+    pub access: Access,
 }
 
 pub struct Tx {
@@ -44,27 +47,46 @@ impl Sqlite {
         let (dir, path) = (directory.to_owned(), file.clone());
         // It may wait for another process: not on a thread that others' work needs to go on.
         let prepared = tokio::task::spawn_blocking(move || prepare(&dir, &path)).await;
-        let _alone = prepared
-            .unwrap_or_else(|e| Err(std::io::Error::other(e)))
-            .map_err(|source| StoreError::Directory {
-                path: directory.display().to_string(),
-                source,
-            })?;
+        let prepared = prepared.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        let (access, _alone) = match prepared {
+            Ok(alone) => (Access::Write, Some(alone)),
+            Err(error) if may_only_be_read(&error) && file.is_file() => (Access::Read, None),
+            Err(source) => {
+                return Err(StoreError::Directory {
+                    path: directory.display().to_string(),
+                    source,
+                });
+            }
+        };
         wal::check(&file)?;
         let options = SqliteConnectOptions::new()
             .filename(&file)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             // A damaged page is found when it is read, not when it is followed.
             .pragma("cell_size_check", "ON")
             .busy_timeout(BUSY);
+        let options = match access {
+            Access::Write => options
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full),
+            // Without a log there is nobody who writes; with one, its index is needed, which may not be made here.
+            Access::Read => options.read_only(true).immutable(!wal::is_there(&file)),
+        };
         let pool = SqlitePoolOptions::new()
             .max_connections(8)
             .connect_with(options)
             .await
-            .map_err(|e| StoreError::of_database(&place, e))?;
-        let db = Sqlite { pool, place };
+            .map_err(|e| match access {
+                Access::Write => StoreError::of_database(&place, e),
+                Access::Read => StoreError::ReadOnly {
+                    place: place.to_string(),
+                },
+            })?;
+        let db = Sqlite {
+            pool,
+            place,
+            access,
+        };
         db.migrate().await?;
         Ok(db)
     }
@@ -72,7 +94,16 @@ impl Sqlite {
     async fn migrate(&self) -> Result<(), StoreError> {
         MIGRATIONS.run(&self.pool).await.map_err(|error| {
             let place = self.place.to_string();
-            super::migration_trouble(place, error, &MIGRATIONS)
+            match (
+                self.access,
+                super::migration_trouble(place, error, &MIGRATIONS),
+            ) {
+                // A log without its index, which may not be made; or a form that must be brought up.
+                (Access::Read, StoreError::Database { place, .. }) => {
+                    StoreError::ReadOnly { place }
+                }
+                (Access::Read | Access::Write, told) => told,
+            }
         })
     }
 
@@ -113,6 +144,14 @@ fn prepare(directory: &Path, file: &Path) -> std::io::Result<File> {
     // SQLite would make it with the umask's mode; its WAL and SHM files take the mode of the database.
     private(file)?;
     Ok(alone)
+}
+
+/// Whether an attempt to write has failed because this user may not, or because nobody may.
+pub fn may_only_be_read(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied
+    )
 }
 
 impl Tx {

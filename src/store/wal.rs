@@ -53,6 +53,13 @@ pub fn check(database: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Whether something stands in a log beside the database.
+pub fn is_there(database: &Path) -> bool {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-wal");
+    std::fs::metadata(Path::new(&name)).is_ok_and(|log| log.len() > 0)
+}
+
 /// `None` when there is no index, or none that says something: SQLite makes it anew then.
 fn index(path: &Path) -> Option<Index> {
     let bytes = std::fs::read(path).ok()?;

@@ -757,3 +757,45 @@ $BMCTL apply --auto-approve 2>&1; echo \"ended $?\"";
         assert!(said.contains(part), "`{part}` in {said}");
     }
 }
+
+/// A mount that may only be read is read, whatever stands in the log; what would write says why it does not.
+#[test]
+fn a_state_that_may_only_be_read_is_read() {
+    let (dir, _) = configuration();
+    let script = "mount -t tmpfs -o size=64m,mode=700 state state || exit 99
+$BMCTL apply --auto-approve >log 2>&1; tail -n1 log
+look() {
+  $BMCTL state list | wc -l; $BMCTL state verify; $BMCTL plan; $BMCTL lock list
+  $BMCTL state rm 'flavor.f[0]' 2>&1; echo \"rm $?\"
+}
+mount -o remount,ro state; echo as it is left; look
+mount -o remount,rw state; python3 -c \"import shutil, sqlite3
+d = sqlite3.connect('state/state.db'); d.execute('CREATE TABLE other (a)'); d.commit()
+shutil.copy('state/state.db-wal', 'log-kept'); d.close()\"
+cp log-kept state/state.db-wal; rm -f state/state.db-shm; mount -o remount,ro state; echo without its index
+$BMCTL state list 2>&1; echo \"list $?\"
+mount -o remount,rw state; $BMCTL lock list; python3 -c \"import sqlite3
+d = sqlite3.connect('state/state.db'); d.execute('PRAGMA wal_checkpoint(TRUNCATE)'); d.close()\"
+rm -f state/state.db-wal state/state.db-shm; mount -o remount,ro state; echo without a log; look";
+    let (code, said) = shell(script, dir.path());
+    assert_eq!(code, Some(0), "{said}");
+    let refused = "may only be read; nothing was written: give this user the right to write";
+    let parts: Vec<&str> = said.split("without ").collect();
+    assert_eq!(parts.len(), 3, "{said}");
+    for part in [parts[0], parts[2]] {
+        for word in [
+            "1500\n",
+            "Whole:",
+            "No changes.",
+            "Nobody holds",
+            refused,
+            "rm 1",
+        ] {
+            assert!(part.contains(word), "`{word}` in {said}");
+        }
+    }
+    assert!(
+        parts[1].contains(refused) && parts[1].contains("list 1"),
+        "{said}"
+    );
+}

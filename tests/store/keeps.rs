@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bmctl::apply::lifecycle;
 use bmctl::model::recorded::Phoned;
-use bmctl::plan::{Plan, PlannedStep};
+use bmctl::plan::{Plan, PlannedStep, StepId};
 use bmctl::secret::{Key32, Secret};
 use bmctl::store::{
     Actor, Batch, BootEntry, DeploymentStatus, NewDeployment, RequestProof, Sealer, StateChange,
@@ -71,6 +71,14 @@ async fn two_handles_see_one_state(place: Place) {
     assert_eq!((run.last_batch, run.finished_ms), (3, Some(3)));
     assert_eq!(run.outcome.as_deref(), Some("done"));
     assert_eq!(run.by.as_ref(), Some(&here));
+    let (first, wanted) = (&plan.steps[0], BTreeSet::from([StepId(0), StepId(7777)]));
+    let part = other.plan_about(&plan.id, &first.subject, &wanted).await;
+    let part = part.unwrap().unwrap();
+    let change = plan.changes.iter().find(|c| c.addr == first.subject);
+    assert!(change.is_some() && part.change.as_ref() == change);
+    assert_eq!(part.steps, BTreeMap::from([(StepId(0), first.clone())]));
+    let none = other.plan_about("none", &first.subject, &wanted).await;
+    assert_eq!(none.unwrap(), None);
     assert_eq!(other.plan(&plan.id).await.unwrap(), Some(plan));
     assert_eq!(other.unfinished().await.unwrap(), []);
     let verified = other.verify().await.unwrap();

@@ -120,9 +120,7 @@ async fn act(step: &PlannedStep, drivers: &Drivers, progress: &Progress<'_>) -> 
         // Their whole effect is the change of state that is written with their end.
         Step::Record { .. } | Step::Forget { .. } | Step::Move { .. } => done("recorded"),
         Step::Claim { instance, node, .. } => claim(node, instance, drivers).await,
-        Step::CheckImage { source, facts, .. } => {
-            check_image(source, facts, drivers, progress).await
-        }
+        Step::CheckImage { source, facts, .. } => verify(source, facts, drivers, progress).await,
         Step::BootDeploy {
             instance,
             node,
@@ -139,8 +137,7 @@ async fn act(step: &PlannedStep, drivers: &Drivers, progress: &Progress<'_>) -> 
                 kernel_args,
                 key_lifetime_s: *key_lifetime_s,
             };
-            drivers.agent.prepare(&boot).await?;
-            done("published")
+            prepare(&boot, drivers).await
         }
         Step::PowerOff { bmc, how, seen } => power::off(bmc, *how, seen.as_ref(), drivers).await,
         Step::PowerOn { bmc } => power::on(bmc, drivers).await,
@@ -188,12 +185,17 @@ async fn act(step: &PlannedStep, drivers: &Drivers, progress: &Progress<'_>) -> 
     }
 }
 
+async fn prepare(boot: &Preparation<'_>, drivers: &Drivers) -> Ended {
+    drivers.agent.prepare(boot).await?;
+    done("published")
+}
+
 async fn claim(node: &Addr, instance: &Addr, drivers: &Drivers) -> Ended {
     drivers.ledger.claim(node, instance).await?;
     done("claimed")
 }
 
-async fn check_image(
+async fn verify(
     source: &str,
     facts: &ImageFacts,
     drivers: &Drivers,
