@@ -3,7 +3,7 @@
 use super::context::Session;
 use super::out::Out;
 use super::{Exit, Failure};
-use crate::config::{Loaded, Rule, did_you_mean, policies};
+use crate::config::{Loaded, Policy, Rule, did_you_mean, policies};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::model::{Finding, Observed, Recorded, Weight};
 use crate::plan::{Plan, quorum, view};
@@ -60,8 +60,11 @@ pub fn judge(
         return;
     }
     let fleet = &loaded.fleet;
-    let seen = view::for_conditions(plan, fleet, recorded);
-    let (mut findings, mut told) = policies::judge(loaded, &seen);
+    let asks = |p: &Policy| matches!(p.rule, Rule::Condition);
+    let (mut findings, mut told) = match loaded.policies.list.iter().any(asks) {
+        true => policies::judge(loaded, view::for_conditions(plan, fleet, recorded)),
+        false => Default::default(),
+    };
     for policy in &loaded.policies.list {
         let Rule::AtMostDown(group) = &policy.rule else {
             continue;

@@ -92,31 +92,32 @@ impl Maker<'_> {
         before: Option<&InstanceRecord>,
         record: &InstanceRecord,
     ) -> Option<Decision> {
-        let difference = Difference::between(before, record);
+        // Looked for once something is to be done: of most instances of a large fleet, nothing is.
+        let difference = || Difference::between(before, record);
         let Some(before) = before else {
-            return Some(self.first(addr, record, difference));
+            return Some(self.first(addr, record, difference()));
         };
         if let Some(why) = self.placed.get(addr).and_then(|p| p.moved.clone()) {
             let (action, risk) = (Action::Replace, Risk::ReplacesElsewhere);
-            return Some(difference.decided(action, risk, vec![why], Work::Deploy));
+            return Some(difference().decided(action, risk, vec![why], Work::Deploy));
         }
         let needs = self.needs(addr, before, record);
         let mut reasons: Vec<String> = needs.iter().map(|n| n.reason.clone()).collect();
         // With its `import` block or without: what the node carries is not bmctl's to write over.
         if before.disk.is_none() && unfinished_adoption(&before.phase) {
             reasons.splice(0..0, phase_reason(&before.phase));
-            return Some(difference.decided(Action::Adopt, Risk::InPlace, reasons, Work::Adopt));
+            return Some(difference().decided(Action::Adopt, Risk::InPlace, reasons, Work::Adopt));
         }
         let redeploys = needs.iter().any(|n| n.what == Effect::Redeploy);
         match &before.phase {
             InstancePhase::Deploying
             | InstancePhase::Destroying
             | InstancePhase::NeedsAttention(_) => {
-                Some(resumed(before, record, redeploys, reasons, difference))
+                Some(resumed(before, record, redeploys, reasons, difference()))
             }
             InstancePhase::Running | InstancePhase::Off if redeploys => {
                 let (action, risk) = (Action::Redeploy, Risk::Redeploys);
-                let mut decision = difference.decided(action, risk, reasons, Work::Deploy);
+                let mut decision = difference().decided(action, risk, reasons, Work::Deploy);
                 mark_forcing(&mut decision.attributes, &needs);
                 Some(decision)
             }
@@ -147,7 +148,7 @@ impl Maker<'_> {
         before: &InstanceRecord,
         record: &InstanceRecord,
         needs: &[Need],
-        difference: Difference,
+        difference: impl Fn() -> Difference,
     ) -> Option<Decision> {
         let mut reasons: Vec<String> = needs.iter().map(|n| n.reason.clone()).collect();
         // A power state that is asked for anew is a change, not drift from the one before.
@@ -170,9 +171,10 @@ impl Maker<'_> {
         unfinished.phase = before.phase.clone();
         let is_proven = before.unproven.is_empty();
         let is_settled = !work.power && !work.boot_device && is_proven && unfinished == *before;
-        if difference.attributes.is_empty() && needs.is_empty() && is_settled {
+        if needs.is_empty() && is_settled {
             return None;
         }
+        let difference = difference();
         if difference.attributes.is_empty() && reasons.is_empty() {
             reasons.push(
                 "what state keeps of its flavor, image, node or triggers is brought up to date"

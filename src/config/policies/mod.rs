@@ -156,7 +156,7 @@ fn names_plan(expr: &Expr) -> bool {
 }
 
 /// What the conditions say of a plan, given as docs/language.md describes it.
-pub fn judge(loaded: &Loaded, plan: &serde_json::Value) -> (Vec<Finding>, Diagnostics) {
+pub fn judge(loaded: &Loaded, plan: serde_json::Value) -> (Vec<Finding>, Diagnostics) {
     let policies = &loaded.policies;
     let sources = MemorySources::default();
     let mut world = World::new(&sources, loaded.sources.clone(), BUDGET);
@@ -228,11 +228,12 @@ pub fn place(d: &Diagnostic, loaded: &Loaded) -> String {
         .unwrap_or_default()
 }
 
-fn value(json: &serde_json::Value) -> Value {
+/// Takes it apart on the way: of a large fleet, both at once would be a gigabyte.
+fn value(json: serde_json::Value) -> Value {
     use serde_json::Value as Json;
     match json {
         Json::Null => Value::null(),
-        Json::Bool(b) => Value::bool(*b),
+        Json::Bool(b) => Value::bool(b),
         Json::Number(n) => match n.as_i64() {
             Some(n) => Value::number(n),
             None => n
@@ -240,15 +241,11 @@ fn value(json: &serde_json::Value) -> Value {
                 .and_then(Number::from_f64)
                 .map_or_else(Value::null, Value::number),
         },
-        Json::String(text) => Value::string(text),
-        Json::Array(items) => Value::tuple(items.iter().map(value).collect()),
+        Json::String(text) => Value::string(&text),
+        Json::Array(items) => Value::tuple(items.into_iter().map(value).collect()),
         Json::Object(fields) => {
-            let fields = fields.iter();
-            Value::object(
-                fields
-                    .map(|(k, v)| (Arc::from(k.as_str()), value(v)))
-                    .collect(),
-            )
+            let fields = fields.into_iter();
+            Value::object(fields.map(|(k, v)| (Arc::from(k), value(v))).collect())
         }
     }
 }
