@@ -137,6 +137,7 @@ impl<'a> Maker<'a> {
         }
         if moved.is_some() {
             // One half of a replacement: `instance` shows both as one change.
+            self.departures.insert(addr.clone(), ids);
             return;
         }
         let disk = disk_name(place.node, record);
@@ -220,7 +221,7 @@ impl<'a> Maker<'a> {
         let mut all = Vec::new();
         if decision.action == Action::Replace {
             reasons.extend(self.left_elsewhere(before));
-            all = self.steps_of_departure(addr);
+            all = self.departures.remove(addr).unwrap_or_default();
         }
         all.extend(ids);
         self.changes.push(Change {
@@ -316,15 +317,6 @@ impl<'a> Maker<'a> {
             "the disk it leaves on {} ({disk}) {fate}",
             left.addr
         ))
-    }
-
-    fn steps_of_departure(&self, addr: &Addr) -> Vec<StepId> {
-        let Some(last) = self.released_by.get(addr) else {
-            return Vec::new();
-        };
-        let all = self.builder.steps.iter();
-        let own = all.filter(|s| s.subject == *addr && s.id <= *last);
-        own.map(|s| s.id).collect()
     }
 
     /// The instance that this plan takes down on a node.

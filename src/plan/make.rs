@@ -104,6 +104,7 @@ pub fn draft(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
         changes: Vec::new(),
         recorded_by: BTreeMap::new(),
         released_by: BTreeMap::new(),
+        departures: BTreeMap::new(),
         finished_by: BTreeMap::new(),
         image_checks: BTreeMap::new(),
         vacated: BTreeMap::new(),
@@ -166,6 +167,8 @@ pub(super) struct Maker<'a> {
     pub(super) recorded_by: BTreeMap<Addr, StepId>,
     /// The last step of an instance's destruction.
     pub(super) released_by: BTreeMap<Addr, StepId>,
+    /// The steps by which an instance leaves the node that it stood on, for another.
+    pub(super) departures: BTreeMap<Addr, Vec<StepId>>,
     /// The last step of an instance's change.
     pub(super) finished_by: BTreeMap<Addr, StepId>,
     pub(super) image_checks: BTreeMap<Addr, StepId>,
