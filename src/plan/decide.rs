@@ -128,7 +128,7 @@ impl Maker<'_> {
     }
 
     fn first(&self, addr: &Addr, record: &InstanceRecord, difference: Difference) -> Decision {
-        if self.input.fleet.imports.iter().any(|i| i.to == *addr) {
+        if self.imported.contains(addr) {
             let reasons = vec![format!(
                 "what {} carries is taken for it: nothing is written, the machine is not touched",
                 record.node

@@ -92,6 +92,7 @@ pub fn draft(input: &PlanInput<'_>) -> Result<Plan, Diagnostics> {
         input: &input,
         written,
         unmoved,
+        imported: written.imports.iter().map(|i| &i.to).collect(),
         fleet,
         moves,
         forgotten,
@@ -148,6 +149,8 @@ pub(super) struct Maker<'a> {
     /// The configuration as it was given, and state under its old names.
     pub(super) written: &'a Fleet,
     pub(super) unmoved: &'a Recorded,
+    /// Who is taken over from the node that it stands on.
+    pub(super) imported: BTreeSet<&'a Addr>,
     /// What is planned for: less than what is written when a part was asked for, or all is to be destroyed.
     pub(super) fleet: &'a Fleet,
     /// Recorded resources that go by another address: old and new.

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256 as Hasher};
 
-use super::fingerprint::rules_about;
+use super::fingerprint::Rules;
 use super::moves::Moves;
 use super::render::literal;
 use super::select::Everything;
@@ -61,7 +61,7 @@ pub(super) fn of(
     let names = about
         .iter()
         .chain(about.iter().filter_map(|to| old.get(to).copied()));
-    let holders = holders(recorded);
+    let (holders, rules) = (holders(recorded), Rules::of(written));
     let held = nodes.into_iter().map(|node| {
         let node = old.get(node).copied().unwrap_or(node);
         (node.clone(), holders.get(node).map(|h| (*h).clone()))
@@ -73,7 +73,7 @@ pub(super) fn of(
             .collect(),
         declared: about
             .iter()
-            .map(|addr| (addr.clone(), declared(written, addr)))
+            .map(|addr| (addr.clone(), declared(written, &rules, addr)))
             .collect(),
         holders: held.collect(),
     }
@@ -92,14 +92,14 @@ fn digest<T: Serialize>(of: &T) -> Sha256 {
     Sha256(Hasher::digest(bytes).into())
 }
 
-fn declared(fleet: &Fleet, addr: &Addr) -> Option<Sha256> {
+fn declared(fleet: &Fleet, rules: &Rules<'_>, addr: &Addr) -> Option<Sha256> {
     let body = match fleet.instances.get(addr) {
         Some(instance) => serde_json::to_vec(instance),
         None => serde_json::to_vec(&fleet.resource(addr)?),
     };
     let mut hash = Hasher::new();
     hash.update(body.unwrap_or_default());
-    for rule in rules_about(fleet, addr) {
+    for rule in rules.about(addr) {
         hash.update(rule);
     }
     Some(Sha256(hash.finalize().into()))
@@ -211,9 +211,10 @@ fn taken_addresses(plan: &Plan, recorded: &Recorded) -> Vec<Stale> {
 
 /// What of the configuration is not as the plan found it.
 pub fn stale_in_configuration(plan: &Plan, fleet: &Fleet) -> Vec<Stale> {
+    let rules = Rules::of(fleet);
     let mut out = Vec::new();
     for (addr, was) in &plan.reads.declared {
-        let what = match (was, declared(fleet, addr)) {
+        let what = match (was, declared(fleet, &rules, addr)) {
             (None, None) => continue,
             (Some(was), Some(is)) if *was == is => continue,
             (None, Some(_)) => "was not declared, and is",
