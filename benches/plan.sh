@@ -46,6 +46,7 @@ node "rack" {
   cpus      = 4
   memory_mb = 8192
   local_gb  = 100
+  labels    = { rack = substr(each.key, 0, 4) }
   root_device { serial = each.value.disk }
   power "ipmi" {
     address  = each.value.bmc
@@ -68,6 +69,22 @@ instance "web" {
   address { network = network.pxe }
 }
 ''')
+open(f"{d}/rules.txt", "w").write('''
+policy "racks" {
+  severity      = "warn"
+  condition     = length(distinct([for c in plan.changes : lookup(c.labels, "rack", "") if c.destructive])) <= 1
+  error_message = "more than one rack loses data"
+}
+rollout "all" {
+  canary = 1
+  wave   = "25%"
+  at_most_down {
+    label = "rack"
+    n     = 2
+  }
+  gate "tcp" { port = 22 }
+}
+''')
 PY
     measure() {
         local what=$1
@@ -86,6 +103,9 @@ PY
     }
     measure "validate" "$bmctl" -C "$dir" validate
     measure "first plan" "$bmctl" -C "$dir" plan --sim seed=1 --no-steps
+    mv "$dir/rules.txt" "$dir/rules.hcl"
+    measure "with a rollout and a policy" "$bmctl" -C "$dir" plan --sim seed=1 --no-steps
+    rm "$dir/rules.hcl"
     "$bmctl" -C "$dir" apply --sim seed=1 >/dev/null 2>&1
     measure "plan, nothing to change" "$bmctl" -C "$dir" plan --sim seed=1 --no-steps
     "$bmctl" -C "$dir" state list --sim >"$dir/all.txt"
