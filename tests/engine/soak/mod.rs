@@ -254,6 +254,7 @@ impl History {
     /// What is wanted has no room on the rack: somebody wants less.
     fn wish_less(&mut self, why: &str) {
         note(format!("refused: {why}"));
+        assert!(!why.contains("[E0619]"), "no gate can be asked: {why}");
         if why.contains("[E0620]") {
             self.names.leave_nothing();
             return;

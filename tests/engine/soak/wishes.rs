@@ -202,7 +202,7 @@ pub fn text_of(many: usize, wishes: &Wishes, turns: Option<&Turns>, names: &Name
         let called = names.instance(name);
         let overwrites = if names.is_moving { OVERWRITES } else { "" };
         text.push_str(&format!(
-            "\ninstance \"{called}\" {{\n  hostname = \"{name}\"\n  flavor = flavor.small\n  image = image.{}\n  erase = \"{}\"\n  power_state = \"{}\"\n  wait_for_phone_home = {}\n{data}{pin}{overwrites}}}\n",
+            "\ninstance \"{called}\" {{\n  hostname = \"{name}\"\n  flavor = flavor.small\n  image = image.{}\n  erase = \"{}\"\n  power_state = \"{}\"\n  wait_for_phone_home = {}\n{data}{pin}{overwrites}  address {{ network = network.pxe }}\n}}\n",
             wish.image, wish.erase, wish.power, wish.waits
         ));
     }
