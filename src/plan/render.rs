@@ -41,27 +41,21 @@ pub enum Steps {
 pub fn render(plan: &Plan, view: View) -> String {
     let mut out = String::new();
     if plan.is_empty() {
-        out.push_str(if plan.warnings.is_empty() {
-            "No changes. The machines are as the configuration says.\n"
-        } else {
-            "No changes, as far as could be seen.\n"
+        out.push_str(match (plan.warnings.is_empty(), &plan.confined) {
+            (true, None) => "No changes. The machines are as the configuration says.\n",
+            (true, Some(_)) => "No changes. What was compared is as the configuration says.\n",
+            (false, _) => "No changes, as far as could be seen.\n",
         });
+        terms(plan)
+            .iter()
+            .for_each(|line| out.push_str(&format!("{line}\n")));
         warnings(&mut out, plan, view);
         return out;
     }
     summary(&mut out, plan, view);
-    confined(&mut out, plan);
-    for kept in &plan.windows {
-        let count = kept.members.len();
-        let _ = writeln!(
-            out,
-            "Window {}: {count} begin only when they are up again before it closes.",
-            kept.window.name
-        );
-    }
-    for rollout in &plan.rollouts {
-        let _ = writeln!(out, "{}.", describe(rollout));
-    }
+    terms(plan)
+        .iter()
+        .for_each(|line| out.push_str(&format!("{line}\n")));
     let mut body = String::new();
     for group in groups(plan) {
         if group.is_told_as_one() && view.alike == Alike::Together {
@@ -91,10 +85,21 @@ const SUMMARY_AGAIN_LINES: usize = 60;
 /// What a plan is confined to, before the rest is counted.
 const PATTERNS_MAX: usize = 20;
 
-fn confined(out: &mut String, plan: &Plan) {
-    let Some(confined) = &plan.confined else {
-        return;
-    };
+/// What holds for the plan as a whole, a sentence each: what it is confined to, its windows, its rollouts.
+pub(super) fn terms(plan: &Plan) -> Vec<String> {
+    let mut out: Vec<String> = plan.confined.iter().map(confined).collect();
+    out.extend(plan.windows.iter().map(|kept| {
+        let count = kept.members.len();
+        format!(
+            "Window {}: {count} begin only when they are up again before it closes.",
+            kept.window.name
+        )
+    }));
+    out.extend(plan.rollouts.iter().map(|r| format!("{}.", describe(r))));
+    out
+}
+
+fn confined(confined: &super::Confined) -> String {
     let list = |patterns: &[super::Pattern]| {
         let first = patterns.iter().take(PATTERNS_MAX).map(ToString::to_string);
         let mut texts: Vec<String> = first.collect();
@@ -109,11 +114,7 @@ fn confined(out: &mut String, plan: &Plan) {
     if !confined.to.excludes.is_empty() {
         said.push(format!("without {}", list(&confined.to.excludes)));
     }
-    let _ = writeln!(
-        out,
-        "Confined: {}; the rest is not compared.",
-        said.join(", ")
-    );
+    format!("Confined: {}; the rest is not compared.", said.join(", "))
 }
 
 fn findings(out: &mut String, plan: &Plan, view: View) {
