@@ -81,10 +81,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
     if let Some(path) = &args.out {
         let key = args.sign.as_deref().map(keygen::private_key).transpose()?;
         plan_command::save(&plan, path, key.as_ref())?;
-        let path = path.display();
-        out.line(&format!(
-            "\nSaved as {path}. To carry it out: bmctl apply {path}"
-        ));
+        out.line(&plan_command::saved_as(path, args.plan.sim.is_some()));
     }
     guards::enforce(&plan, &args.plan.guards, guards::Stage::Plan)?;
     out.line("The configuration still says what the run did: take it back there too, or the next apply does it again.");

@@ -23,6 +23,7 @@ mod instances;
 mod inventory;
 pub mod layout;
 pub mod make;
+mod meant;
 mod moves;
 pub mod nature;
 pub mod place;

@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::meant;
 use super::place::Placed;
 use super::reads::is_ground;
 use crate::diag::{Diagnostic, Diagnostics};
@@ -48,7 +49,7 @@ impl FromStr for Pattern {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Pattern, ParseError> {
-        const FORM: &str = "an address, a glob such as 'instance.web[*]', or label:KEY=VALUE";
+        const FORM: &str = "an address such as 'instance.web[\"a\"]' (within ' ', or the shell takes its quotes), a glob such as 'instance.web[*]', or label:KEY=VALUE";
         if let Some(label) = text.strip_prefix("label:") {
             return match label.split_once('=') {
                 Some((key, value)) if !key.is_empty() => Ok(Pattern::Label {
@@ -200,8 +201,14 @@ impl<'a> Everything<'a> {
             };
             if found.is_empty() {
                 diagnostics.push(
-                    Diagnostic::error("E0616", format!("{option} {pattern} names nothing that is declared or recorded"))
-                        .help("`bmctl state list` shows what is recorded; addresses are written as the plan shows them"),
+                    Diagnostic::error(
+                        "E0616",
+                        format!("{option} {pattern} names nothing that is declared or recorded"),
+                    )
+                    .help(meant::instead_of(
+                        pattern,
+                        self.all().into_iter().filter_map(|a| self.node(a)),
+                    )),
                 );
             }
             out.extend(found.into_iter().cloned());
