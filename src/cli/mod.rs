@@ -75,7 +75,7 @@ pub struct Cli {
 
 #[derive(Debug, clap::Args)]
 pub struct Global {
-    /// Run as if started in DIR, which holds the configuration
+    /// The directory of the configuration and its state; files that other options name are from where you stand
     #[arg(
         short = 'C',
         long = "chdir",

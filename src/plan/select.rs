@@ -439,19 +439,22 @@ pub(super) fn replaced(
     selection: &Selection,
     diagnostics: &mut Diagnostics,
 ) -> BTreeSet<Addr> {
-    let named = everything.named(&selection.replace, "--replace", diagnostics);
-    let instances: BTreeSet<Addr> = named
-        .into_iter()
-        .filter(|addr| everything.fleet.instances.contains_key(addr))
-        .collect();
-    if instances.is_empty() && !selection.replace.is_empty() && !diagnostics.has_errors() {
-        diagnostics.push(
-            Diagnostic::error("E0617", "--replace names no instance that is declared").help(
+    let mut out = BTreeSet::new();
+    for pattern in &selection.replace {
+        let named = everything.named(std::slice::from_ref(pattern), "--replace", diagnostics);
+        let is_any = !named.is_empty();
+        let declared = |addr: &Addr| everything.fleet.instances.contains_key(addr);
+        let instances: BTreeSet<Addr> = named.into_iter().filter(declared).collect();
+        // A pattern that names nothing at all has been told.
+        if is_any && instances.is_empty() {
+            let text = format!("--replace {pattern} names no instance that is declared");
+            diagnostics.push(Diagnostic::error("E0617", text).help(
                 "only an instance can be written anew: give its address, such as instance.web",
-            ),
-        );
+            ));
+        }
+        out.extend(instances);
     }
-    instances
+    out
 }
 
 #[cfg(test)]
