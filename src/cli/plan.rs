@@ -200,11 +200,10 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// Reads a plan file, bounded; and who signed it, if somebody did.
 pub fn load(path: &Path) -> Result<(Plan, Option<PublicKey>), Failure> {
     let trouble = |e: std::io::Error| {
-        let found = match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                "there is no such plan file; `bmctl plan --out FILE` writes one".to_owned()
-            }
-            _ => e.to_string(),
+        let is_missing = e.kind() == std::io::ErrorKind::NotFound;
+        let found = match is_missing {
+            true => "there is no such plan file; `bmctl plan --out FILE` writes one".to_owned(),
+            false => e.to_string(),
         };
         Failure::new(Exit::Error, format!("{}: {found}", path.display()))
     };
