@@ -17,6 +17,18 @@ fn a_directory_without_configuration_is_a_mistake() {
             &["error[E0107]", "*.hcl or *.bmctl.json", "-C DIR"],
         );
     }
+    std::fs::remove_file(place.path("values.vars.hcl")).unwrap();
+    for args in [
+        &["show"][..],
+        &["runs"],
+        &["state", "list"],
+        &["lock", "list"],
+    ] {
+        contains(
+            &place.run(args).expect(1).err,
+            &["neither a configuration nor a state", "-C DIR"],
+        );
+    }
     assert!(!place.path(".bmctl").exists());
     place.write("main.hcl", "");
     place.run(&["validate"]).expect(0);
