@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::groups::{Group, groups};
 use super::layout::Layout;
 use super::rollout::describe;
-use super::{Action, AttributeChange, Change, Plan, Risk, Step};
+use super::{Action, AttributeChange, Change, Intent, Plan, Risk, Step};
 use crate::diag::Color;
 use crate::ids::Addr;
 use crate::model::Weight;
@@ -41,11 +41,7 @@ pub enum Steps {
 pub fn render(plan: &Plan, view: View) -> String {
     let mut out = String::new();
     if plan.is_empty() {
-        out.push_str(match (plan.warnings.is_empty(), &plan.confined) {
-            (true, None) => "No changes. The machines are as the configuration says.\n",
-            (true, Some(_)) => "No changes. What was compared is as the configuration says.\n",
-            (false, _) => "No changes, as far as could be seen.\n",
-        });
+        let _ = writeln!(out, "No changes{}", unchanged(plan));
         terms(plan)
             .iter()
             .for_each(|line| out.push_str(&format!("{line}\n")));
@@ -78,6 +74,23 @@ pub fn render(plan: &Plan, view: View) -> String {
         out.pop();
     }
     out
+}
+
+/// What follows from a plan without changes.
+fn unchanged(plan: &Plan) -> &'static str {
+    if !plan.warnings.is_empty() {
+        return ", as far as could be seen.";
+    }
+    match (plan.intent, &plan.confined) {
+        (Intent::Destroy, None) => ". Nothing is recorded that could be taken down.",
+        (Intent::Destroy, Some(_)) => ". Nothing of it is recorded that could be taken down.",
+        (Intent::Refresh, _) => ". What was found of the machines is what state has.",
+        (Intent::Apply, None) => ". The machines are as the configuration says.",
+        (Intent::Apply, Some(_)) if plan.inverse_of.is_some() => {
+            ". What the run did is taken back."
+        }
+        (Intent::Apply, Some(_)) => ". What was compared is as the configuration says.",
+    }
 }
 
 const SUMMARY_AGAIN_LINES: usize = 60;

@@ -164,3 +164,19 @@ fn files_that_are_not_there_or_there_already_are_told_with_the_next_move() {
     });
     contains(&said.err, &["BMCTL_LOG: expected error, warn", "`loud`"]);
 }
+
+/// Of a state without records nobody says that the machines are as they should be.
+#[test]
+fn nothing_to_take_down_is_said_to_be_that() {
+    let place = Place::new();
+    for args in [&["destroy"][..], &["plan", "--destroy"]] {
+        let told = place
+            .run(&[args, &["--sim", "seed=1"]].concat())
+            .expect(0)
+            .out;
+        contains(
+            &told,
+            &["No changes. Nothing is recorded that could be taken down."],
+        );
+    }
+}
