@@ -42,6 +42,7 @@ pub mod step;
 pub mod steps;
 pub mod surgery;
 pub mod takeover;
+mod terms;
 pub mod view;
 mod waves;
 pub mod windows;

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::groups::{Group, groups};
 use super::layout::Layout;
-use super::rollout::describe;
-use super::{Action, AttributeChange, Change, Intent, Plan, Risk, Step};
+use super::terms::{terms, unchanged};
+use super::{Action, AttributeChange, Change, Plan, Risk, Step};
 use crate::diag::Color;
 use crate::ids::Addr;
 use crate::model::Weight;
@@ -76,59 +76,7 @@ pub fn render(plan: &Plan, view: View) -> String {
     out
 }
 
-/// What follows from a plan without changes.
-fn unchanged(plan: &Plan) -> &'static str {
-    if !plan.warnings.is_empty() {
-        return ", as far as could be seen.";
-    }
-    match (plan.intent, &plan.confined) {
-        (Intent::Destroy, None) => ". Nothing is recorded that could be taken down.",
-        (Intent::Destroy, Some(_)) => ". Nothing of it is recorded that could be taken down.",
-        (Intent::Refresh, _) => ". What was found of the machines is what state has.",
-        (Intent::Apply, None) => ". The machines are as the configuration says.",
-        (Intent::Apply, Some(_)) if plan.inverse_of.is_some() => {
-            ". What the run did is taken back."
-        }
-        (Intent::Apply, Some(_)) => ". What was compared is as the configuration says.",
-    }
-}
-
 const SUMMARY_AGAIN_LINES: usize = 60;
-
-/// What a plan is confined to, before the rest is counted.
-const PATTERNS_MAX: usize = 20;
-
-/// What holds for the plan as a whole, a sentence each: what it is confined to, its windows, its rollouts.
-pub(super) fn terms(plan: &Plan) -> Vec<String> {
-    let mut out: Vec<String> = plan.confined.iter().map(confined).collect();
-    out.extend(plan.windows.iter().map(|kept| {
-        let count = kept.members.len();
-        format!(
-            "Window {}: {count} begin only when they are up again before it closes.",
-            kept.window.name
-        )
-    }));
-    out.extend(plan.rollouts.iter().map(|r| format!("{}.", describe(r))));
-    out
-}
-
-fn confined(confined: &super::Confined) -> String {
-    let list = |patterns: &[super::Pattern]| {
-        let first = patterns.iter().take(PATTERNS_MAX).map(ToString::to_string);
-        let mut texts: Vec<String> = first.collect();
-        let more = patterns.len().saturating_sub(PATTERNS_MAX);
-        texts.extend((more > 0).then(|| format!("and {more} more")));
-        texts.join(", ")
-    };
-    let mut said = Vec::new();
-    if !confined.to.targets.is_empty() {
-        said.push(format!("only {}", list(&confined.to.targets)));
-    }
-    if !confined.to.excludes.is_empty() {
-        said.push(format!("without {}", list(&confined.to.excludes)));
-    }
-    format!("Confined: {}; the rest is not compared.", said.join(", "))
-}
 
 fn findings(out: &mut String, plan: &Plan, view: View) {
     for finding in &plan.findings {

@@ -6,7 +6,7 @@ use super::{counts, disks, duration, risks};
 use crate::plain::steers;
 use crate::plan::draw::{self, Instances};
 use crate::plan::forecast::{Forecast, human_time};
-use crate::plan::render::terms;
+use crate::plan::terms::terms;
 use crate::plan::{Change, Plan};
 
 const STYLE: &str = include_str!("page.css");

@@ -6,7 +6,7 @@ use super::{counts, disks, duration, risks};
 use crate::plain::{plain_line, steers};
 use crate::plan::forecast::Forecast;
 use crate::plan::groups::{Group, GroupAttribute, groups};
-use crate::plan::render::terms;
+use crate::plan::terms::terms;
 use crate::plan::{AttributeChange, Plan};
 
 /// What GitHub takes for one comment.
