@@ -5,6 +5,7 @@ mod guards;
 mod mistakes;
 mod saved;
 mod simulated;
+mod slips;
 mod taken_back;
 mod takeover;
 mod told;

@@ -32,8 +32,7 @@ pub struct Args {
 const INPUT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 pub fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    let root = std::fs::canonicalize(&global.dir)
-        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))?;
+    let root = context::root(global)?;
     // Nothing is compared with state, so any key will do.
     let sources = FsSources {
         root,

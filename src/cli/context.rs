@@ -71,8 +71,17 @@ const VARIABLE_PREFIX: &str = "BMCTL_VAR_";
 
 /// The directory of the root module.
 pub fn root(global: &Global) -> Result<PathBuf, Failure> {
-    std::fs::canonicalize(&global.dir)
-        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))
+    let named = global.dir.display();
+    let root = std::fs::canonicalize(&global.dir)
+        .map_err(|e| Failure::new(Exit::Error, format!("{named}: {e}")))?;
+    match root.is_dir() {
+        true => Ok(root),
+        false => {
+            let text =
+                format!("{named}: expected the directory of the configuration, found a file");
+            Err(Failure::new(Exit::Usage, text))
+        }
+    }
 }
 
 /// Reads and evaluates the configuration; its mistakes are shown here.
@@ -282,6 +291,13 @@ impl Session {
     /// Looks, then plans. What would be touched is found by planning once without having looked.
     pub async fn plan(&self, intent: Intent, refresh: bool, out: &Out) -> Result<Plan, Failure> {
         let recorded = self.store.recorded().await?;
+        if let Some(other) = self.store.left_elsewhere().await? {
+            out.warning(&format!(
+                "{} is new and empty; this configuration has had its state in {other}: `bmctl init --migrate-state` carries it over, \
+                 if it is the same fleet",
+                self.store.place()
+            ));
+        }
         let fleet = self.configured.fleet();
         let facts = match intent {
             Intent::Apply => facts::gather(&self.configured.root, &self.state_dir, fleet)?,

@@ -111,20 +111,21 @@ pub fn enforce(plan: &Plan, args: &GuardArgs, stage: Stage) -> Result<(), Failur
         Weight::Approve => stage == Stage::Apply && !args.approve.contains(&f.policy),
         Weight::Block => true,
     };
+    // What each has found was told in full when it was judged.
     let missing: Vec<String> = plan
         .findings
         .iter()
         .filter(is_missing)
         .map(|f| match f.weight {
-            Weight::Approve => format!("{} (--approve {} says yes to it)", f.message, f.policy),
-            Weight::Warn | Weight::Block => f.message.clone(),
+            Weight::Approve => format!("policy.{0} (--approve {0} says yes to it)", f.policy),
+            Weight::Warn | Weight::Block => format!("policy.{}", f.policy),
         })
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
     refuse(format!(
-        "refused by policy, nothing was done: {}",
-        missing.join("; ")
+        "nothing was done, refused by {}",
+        missing.join(", ")
     ))
 }

@@ -62,8 +62,7 @@ struct Init<'i> {
 }
 
 pub fn run(global: &Global, args: &Args, out: &Out) -> CommandResult {
-    let root = std::fs::canonicalize(&global.dir)
-        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))?;
+    let root = context::root(global)?;
     let mut init = Init {
         sources: FsSources {
             root: root.clone(),

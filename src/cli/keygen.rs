@@ -27,7 +27,16 @@ pub fn run(args: &Args, out: &Out) -> CommandResult {
         .create_new(true)
         .mode(0o600)
         .open(path)
-        .map_err(trouble)?;
+        .map_err(|e| {
+            if e.kind() != std::io::ErrorKind::AlreadyExists {
+                return trouble(e);
+            }
+            let text = format!(
+                "{}: there is a file already, and a key is never written over: name another one",
+                path.display()
+            );
+            Failure::new(Exit::Error, text)
+        })?;
     writeln!(file, "{}", hex::encode(seed.expose()))
         .and_then(|()| file.sync_all())
         .map_err(trouble)?;

@@ -31,6 +31,15 @@ pub fn locate(global: &Global, args: &ConfigArgs, out: &Out) -> Result<Located, 
     if located.diagnostics.has_errors() {
         return Err(Failure::told(Exit::Error));
     }
+    // A state may outlive its configuration; where there is neither, "nothing is recorded" would be said of the wrong directory.
+    let has_any = located.sources.files().next().is_some() || root.join(".bmctl").is_dir();
+    if !has_any {
+        let text = format!(
+            "{}: there is neither a configuration nor a state here; go to the directory that holds them, or name it with -C DIR",
+            root.display()
+        );
+        return Err(Failure::new(Exit::Error, text));
+    }
     Ok(Located {
         root,
         backend: located.state,

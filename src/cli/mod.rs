@@ -45,6 +45,7 @@ mod show;
 mod sources;
 mod state;
 mod surgery;
+mod table;
 mod transfer;
 mod validate;
 mod verify;
@@ -74,7 +75,7 @@ pub struct Cli {
 
 #[derive(Debug, clap::Args)]
 pub struct Global {
-    /// Run as if started in DIR, which holds the configuration
+    /// The directory of the configuration and its state; files that other options name are from where you stand
     #[arg(
         short = 'C',
         long = "chdir",
@@ -87,6 +88,18 @@ pub struct Global {
     /// When to use colours
     #[arg(long, value_enum, default_value_t = When::Auto, global = true, hide_default_value = true)]
     color: When,
+    /// No colours: --color never
+    #[arg(long, global = true, conflicts_with = "color")]
+    no_color: bool,
+}
+
+impl Global {
+    fn colors(&self) -> When {
+        match self.no_color {
+            true => When::Never,
+            false => self.color,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -167,14 +180,15 @@ pub fn main() -> ExitCode {
             };
         }
     };
-    let out = Out::new(cli.global.color);
+    let out = Out::new(cli.global.colors());
     // What is in use is in memory in clear: no core file of this process is written, and no other process of the user reads it.
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         out.note(&format!(
             "a core file of this process would hold secrets, and cannot be prevented: {error}"
         ));
     }
-    if let Some(level) = log_level() {
+    let level = log_level(&out);
+    if let Some(level) = level {
         // What happens inside, to standard error. The first setting holds: a second one cannot occur here.
         let log = tracing_subscriber::fmt()
             .with_max_level(level)
@@ -201,9 +215,19 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-/// `BMCTL_LOG=error|warn|info|debug|trace`.
-fn log_level() -> Option<tracing::Level> {
-    std::env::var("BMCTL_LOG").ok()?.parse().ok()
+/// `BMCTL_LOG=error|warn|info|debug|trace`; a word that is none of these is told, and nothing is logged.
+fn log_level(out: &Out) -> Option<tracing::Level> {
+    let word = std::env::var("BMCTL_LOG").ok()?;
+    if word.is_empty() {
+        return None;
+    }
+    let level = word.parse().ok();
+    if level.is_none() {
+        out.warning(&format!(
+            "BMCTL_LOG: expected error, warn, info, debug or trace, found `{word}`: nothing is logged"
+        ));
+    }
+    level
 }
 
 async fn run(cli: Cli, out: &Out) -> Exit {

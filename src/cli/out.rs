@@ -60,6 +60,10 @@ impl Out {
         self.titled(AnsiColor::Red.on_default().bold(), "Error", text);
     }
 
+    pub fn warning(&self, text: &str) {
+        self.titled(AnsiColor::Yellow.on_default(), "Warning", text);
+    }
+
     fn titled(&self, style: Style, title: &str, text: &str) {
         self.note(&format!("{}: {text}", self.paint_err(style, title)));
     }

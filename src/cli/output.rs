@@ -30,8 +30,7 @@ pub struct Args {
 }
 
 pub fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    let root = std::fs::canonicalize(&global.dir)
-        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))?;
+    let root = context::root(global)?;
     // Nothing is compared with state, so any key will do.
     let sources = FsSources {
         root,

@@ -93,11 +93,7 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
             out.print(&expected_time(&plan, expected));
         }
         if let Some(path) = &args.out {
-            out.line(&format!(
-                "\nSaved as {}. To carry it out: bmctl apply {}",
-                path.display(),
-                path.display()
-            ));
+            out.line(&saved_as(path, args.plan.sim.is_some()));
         }
     }
     guards::enforce(&plan, &args.plan.guards, guards::Stage::Plan)?;
@@ -105,6 +101,15 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         (true, false) => Exit::Changes,
         _ => Exit::Done,
     })
+}
+
+/// A simulated plan fits the simulated state alone, so what carries it out says that too.
+pub fn saved_as(path: &Path, is_simulated: bool) -> String {
+    let path = path.display();
+    match is_simulated {
+        true => format!("\nSaved as {path}. To carry it out: bmctl apply {path} --sim seed=N"),
+        false => format!("\nSaved as {path}. To carry it out: bmctl apply {path}"),
+    }
 }
 
 /// What is to be expected of a run that begins at this moment: its usual course and its slow one, gone through side by side.
@@ -194,7 +199,14 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 
 /// Reads a plan file, bounded; and who signed it, if somebody did.
 pub fn load(path: &Path) -> Result<(Plan, Option<PublicKey>), Failure> {
-    let trouble = |e: std::io::Error| Failure::new(Exit::Error, format!("{}: {e}", path.display()));
+    let trouble = |e: std::io::Error| {
+        let is_missing = e.kind() == std::io::ErrorKind::NotFound;
+        let found = match is_missing {
+            true => "there is no such plan file; `bmctl plan --out FILE` writes one".to_owned(),
+            false => e.to_string(),
+        };
+        Failure::new(Exit::Error, format!("{}: {found}", path.display()))
+    };
     let size = std::fs::metadata(path).map_err(trouble)?.len();
     if size > planfile::BYTES_MAX {
         return Err(Failure::new(

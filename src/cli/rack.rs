@@ -3,9 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use comfy_table::{Table, presets};
-
 use super::out::Out;
+use super::table::table;
 use super::{CommandResult, Exit, Failure, Global};
 use crate::ids::Name;
 use crate::model::Firmware;
@@ -174,15 +173,13 @@ fn status(dir: &Path, json: bool, out: &Out) -> CommandResult {
         out.line(&serde_json::to_string_pretty(&value)?);
         return Ok(Exit::Done);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["node", "BMC", "power", "boot device"]);
-    for node in &status.nodes {
+    let rows = status.nodes.iter().map(|node| {
         let bmc = if node.bmc { "answers" } else { "down" };
         let power = if node.power.is_some() { "on" } else { "off" };
-        table.add_row([node.name.as_str(), bmc, power, node.boot.as_str()]);
-    }
-    out.line(&table.to_string());
+        [node.name.as_str(), bmc, power, node.boot.as_str()].map(str::to_owned)
+    });
+    let rows: Vec<[String; 4]> = rows.collect();
+    out.line(&table(["node", "BMC", "power", "boot device"], &rows));
     if status.network {
         Ok(Exit::Done)
     } else {

@@ -36,6 +36,9 @@ impl Style {
 
 const REDRAW_HZ: u8 = 10;
 
+/// What is told once of each: the first of its steps that was not begun stands for those after it, which are in the counts.
+const NOT_BEGUN: &str = "not begun";
+
 #[derive(Clone)]
 pub struct Reporter {
     inner: Arc<Inner>,
@@ -151,6 +154,9 @@ impl Reporter {
                 step: _,
             } => {
                 let time = format!("{}.{} s", elapsed_ms / 1000, elapsed_ms % 1000 / 100);
+                if !outcome.was_begun() && !self.is_news(subject, NOT_BEGUN) {
+                    return None;
+                }
                 Some(match outcome {
                     Outcome::Done { detail } => {
                         let word = out.paint_err(green, "done");
@@ -173,7 +179,7 @@ impl Reporter {
                     }
                     Outcome::Outside { why } => {
                         let word = out.paint_err(yellow, "not started");
-                        format!("{subject}: {title}: {word}: outside of {why}")
+                        format!("{subject}: {word}: outside of {why}")
                     }
                     Outcome::NotStarted => {
                         let word = out.paint_err(yellow, "not started");

@@ -1,16 +1,18 @@
 //! `bmctl rollback RUN`: the plan that undoes a run, as far as it can be undone.
 
 use std::collections::btree_map::Entry;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use super::context::{self, PlanArgs, Session};
 use super::out::Out;
 use super::{CommandResult, Exit, Failure, Global, guards, keygen, plan as plan_command, prune};
+use crate::drivers::image::facts;
 use crate::ids::Addr;
-use crate::model::{Fleet, Observed, Resource};
+use crate::model::{Fleet, ImageFacts, Observed, Resource};
 use crate::plan::render::{Steps, View, render};
 use crate::plan::rollback::{self, Before};
-use crate::plan::{Intent, Plan, PlanInput};
+use crate::plan::{Intent, Plan, PlanInput, Step};
 use crate::store::{Did, Which};
 
 /// Plan the inverse of a run, and say what of it has none
@@ -78,17 +80,47 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         out.line("\nWhat has no inverse:");
         lost.iter().for_each(|line| out.line(&format!("  {line}")));
     }
+    let files = to_put_back(&plan, &inverse.fleet, &session.configured.root);
+    if !files.is_empty() {
+        out.line("\nWhat has to be put back before the plan is applied:");
+        files.iter().for_each(|line| out.line(&format!("  {line}")));
+    }
     if let Some(path) = &args.out {
         let key = args.sign.as_deref().map(keygen::private_key).transpose()?;
         plan_command::save(&plan, path, key.as_ref())?;
-        let path = path.display();
-        out.line(&format!(
-            "\nSaved as {path}. To carry it out: bmctl apply {path}"
-        ));
+        out.line(&plan_command::saved_as(path, args.plan.sim.is_some()));
     }
     guards::enforce(&plan, &args.plan.guards, guards::Stage::Plan)?;
     out.line("The configuration still says what the run did: take it back there too, or the next apply does it again.");
     Ok(Exit::Done)
+}
+
+/// Images whose files are not those that the plan writes: what was deployed before the run may have been replaced since.
+fn to_put_back(plan: &Plan, fleet: &Fleet, root: &Path) -> BTreeSet<String> {
+    let written = plan.steps.iter().filter_map(|planned| {
+        let Step::WriteDisk(write) = &planned.step else {
+            return None;
+        };
+        Some((&write.image, &write.facts))
+    });
+    let written: BTreeMap<&Addr, &ImageFacts> = written.collect();
+    let told = written.into_iter().filter_map(|(addr, wanted)| {
+        let image = fleet.images.get(addr)?;
+        match facts::read(root, image) {
+            Ok(found) if found == *wanted => None,
+            Ok(found) if found.sha256 == wanted.sha256 => Some(format!(
+                "{addr}: its kernel or initrd is another file than the one that was deployed"
+            )),
+            Ok(found) => Some(format!(
+                "{addr}: {} is {}, the plan writes {}",
+                image.source,
+                found.sha256.short(),
+                wanted.sha256.short()
+            )),
+            Err(error) => Some(format!("{addr}: {error}")),
+        }
+    });
+    told.collect()
 }
 
 /// The record of each address before the run: its first change tells.

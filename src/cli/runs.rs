@@ -1,10 +1,10 @@
 //! `bmctl runs` and `bmctl why`: what was done, when, by whom, and how it ended.
 
-use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::json;
 
 use super::context::ConfigArgs;
 use super::out::Out;
+use super::table::table;
 use super::{CommandResult, Exit, Failure, Global, locate, prune};
 use crate::ids::Addr;
 use crate::model::event::{Event, Outcome};
@@ -53,25 +53,24 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         out.line("No run yet.");
         return Ok(Exit::Done);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["run", "began", "took", "by", "plan", "ended"]);
-    for run in &runs {
-        table.add_row([
-            run.id.clone(),
-            utc(run.started_ms),
-            took(run),
-            by(run),
-            run.plan.get(..12).unwrap_or_default().to_owned(),
-            ended(run),
-        ]);
-    }
-    out.line(&table.to_string());
+    let rows: Vec<[String; 6]> = runs.iter().map(row).collect();
+    let header = ["run", "began", "took", "by", "plan", "ended"];
+    out.line(&table(header, &rows));
     if let Some(pruned) = prune::told(&store).await? {
         out.note(&format!("Not listed: {pruned}."));
     }
     Ok(Exit::Done)
+}
+
+fn row(run: &RunRow) -> [String; 6] {
+    [
+        run.id.clone(),
+        utc(run.started_ms),
+        took(run),
+        by(run),
+        run.plan.get(..12).unwrap_or_default().to_owned(),
+        ended(run),
+    ]
 }
 
 fn as_json(run: &RunRow) -> serde_json::Value {

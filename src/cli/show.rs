@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use comfy_table::{ContentArrangement, Table, presets};
-
 use super::context::ConfigArgs;
 use super::events::first;
 use super::out::Out;
 use super::report::{Reporter, Style};
+use super::table::table;
 use super::{CommandResult, Exit, Global, locate, plan as plan_command, runs};
 use crate::model::event::Event;
 use crate::model::{InstancePhase, InstanceRecord};
@@ -70,16 +69,17 @@ pub async fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
         out.line(&serde_json::to_string_pretty(&all)?);
         return Ok(Exit::Done);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header([
-        "instance", "node", "phase", "address", "image", "root", "said",
-    ]);
-    for (addr, record) in instances {
-        table.add_row(row(&addr.to_string(), record));
+    let rows: Vec<[String; 7]> = instances
+        .map(|(addr, record)| row(&addr.to_string(), record))
+        .collect();
+    if rows.is_empty() {
+        out.line("No instances are recorded.");
+        return Ok(Exit::Done);
     }
-    out.line(&table.to_string());
+    let header = [
+        "instance", "node", "phase", "address", "image", "root", "said",
+    ];
+    out.line(&table(header, &rows));
     Ok(Exit::Done)
 }
 

@@ -200,6 +200,7 @@ impl Table {
         for past in &undone {
             out.line(&format!("undone: {}", history::line(past)));
         }
+        out.note("That is in the history too: `bmctl state undo` takes it back, `bmctl state undo SERIAL` goes further back.");
         Ok(Exit::Done)
     }
 

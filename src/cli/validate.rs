@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::context::{self, ConfigArgs};
 use super::out::Out;
 use super::sources::FsSources;
-use super::{CommandResult, Exit, Failure, Global};
+use super::{CommandResult, Exit, Global};
 use crate::model::rules;
 use crate::secret::Key32;
 
@@ -19,8 +19,7 @@ pub struct Args {
 }
 
 pub fn run(global: &Global, args: Args, out: &Out) -> CommandResult {
-    let root = std::fs::canonicalize(&global.dir)
-        .map_err(|e| Failure::new(Exit::Error, format!("{}: {e}", global.dir.display())))?;
+    let root = context::root(global)?;
     // Nothing is compared with state, so any key will do: validation leaves no file behind.
     let sources = FsSources {
         root,

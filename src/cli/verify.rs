@@ -11,6 +11,7 @@ use crate::signing::PublicKey;
 /// Check that a saved plan is whole, signed where that is asked for, and still fits configuration and state
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// A plan file, as `bmctl plan --out FILE` writes it
     #[arg(value_name = "PLAN")]
     file: PathBuf,
     #[command(flatten)]

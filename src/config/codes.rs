@@ -13,6 +13,8 @@ pub const NESTED_TOO_DEEP: &str = "E0104";
 pub const NUMBER_TOO_LARGE: &str = "E0105";
 /// A file is not UTF-8, too large, or cannot be read.
 pub const UNREADABLE: &str = "E0106";
+/// A directory holds no configuration.
+pub const NO_CONFIGURATION: &str = "E0107";
 
 // E02xx: an expression has no value
 /// An operator or a template got a value of the wrong type, or null.

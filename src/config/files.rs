@@ -30,6 +30,10 @@ fn form(name: &str) -> Option<Form> {
     is_native.then_some(Form::Native)
 }
 
+pub fn is_configuration(name: &str) -> bool {
+    form(name).is_some()
+}
+
 enum Form {
     Native,
     Json,

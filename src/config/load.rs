@@ -14,8 +14,8 @@ use super::settings::Settings;
 use super::sources::Sources;
 use super::syntax::parse_file;
 use super::variables::{self, Given, GivenValues, ValuesFile, VariableInput, VariableOrigin};
-use super::{rollouts, windows};
-use crate::diag::{Diagnostics, SourceMap, Span};
+use super::{codes, files, rollouts, windows};
+use crate::diag::{Diagnostic, Diagnostics, SourceMap, Span};
 use crate::model::Fleet;
 
 /// What a configuration says. With errors among the diagnostics, the fleet lacks what they are about.
@@ -55,6 +55,16 @@ pub(super) fn load_within(
         missing,
         repositories,
     } = open_within(dir, variables, sources, budget);
+    let mut diagnostics = diagnostics;
+    let has_any = world
+        .files
+        .borrow()
+        .files()
+        .any(|(_, f)| files::is_configuration(&f.path));
+    // Nothing declared means that everything is to be taken down: that has to be said, by a file, and not by a slip in a path.
+    if !has_any && !diagnostics.has_errors() {
+        diagnostics.push(no_configuration());
+    }
     Loaded {
         fleet,
         settings,
@@ -65,6 +75,13 @@ pub(super) fn load_within(
         missing,
         repositories,
     }
+}
+
+fn no_configuration() -> Diagnostic {
+    let text = "there is no configuration here: expected a file *.hcl or *.bmctl.json, found none";
+    Diagnostic::error(codes::NO_CONFIGURATION, text).help(
+        "go to the directory that holds it, or name it with -C DIR; an empty main.hcl says that nothing is to be",
+    )
 }
 
 /// What is loaded, and the values of its names.

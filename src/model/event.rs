@@ -44,6 +44,14 @@ impl Outcome {
             | Outcome::NotStarted => false,
         }
     }
+
+    /// Whether anything was tried.
+    pub fn was_begun(&self) -> bool {
+        match self {
+            Outcome::Done { .. } | Outcome::AlreadyDone { .. } | Outcome::Failed { .. } => true,
+            Outcome::Blocked { .. } | Outcome::Outside { .. } | Outcome::NotStarted => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]

@@ -107,11 +107,7 @@ impl<'a> Maker<'a> {
                     .push(format!("power of {node} is unknown: {why}"));
             }
         }
-        for (node, run) in &self.input.observed.busy {
-            plan.warnings.push(format!(
-                "{node} is being worked on by {run}: how it looks does not count"
-            ));
-        }
+        plan.warnings.extend(busy(&self.input.observed.busy));
         Ok(plan)
     }
 
@@ -191,4 +187,31 @@ fn network_boot_warning(plan: &Plan) -> Option<String> {
     (count > 0).then(|| {
         format!("{count} of the instances load their kernel over the network at every boot: keep `bmctl serve` running at their site")
     })
+}
+
+/// Nodes that are named of those that one run works on.
+const BUSY_MAX: usize = 3;
+
+/// One line for each run, however many nodes it works on.
+fn busy(seen: &BTreeMap<Addr, String>) -> Vec<String> {
+    let mut by_run: BTreeMap<&str, Vec<&Addr>> = BTreeMap::new();
+    for (node, run) in seen {
+        by_run.entry(run).or_default().push(node);
+    }
+    let told = by_run.into_iter().map(|(run, nodes)| match nodes.as_slice() {
+        [one] => format!("{one} is being worked on by {run}: how it looks does not count"),
+        all => {
+            let first: Vec<String> = all.iter().take(BUSY_MAX).map(ToString::to_string).collect();
+            let more = match all.len().saturating_sub(BUSY_MAX) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!(
+                "{} nodes are being worked on by {run} ({}{more}): how they look does not count",
+                all.len(),
+                first.join(", ")
+            )
+        }
+    });
+    told.collect()
 }

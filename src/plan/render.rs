@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::groups::{Group, groups};
 use super::layout::Layout;
-use super::rollout::describe;
+use super::terms::{terms, unchanged};
 use super::{Action, AttributeChange, Change, Plan, Risk, Step};
 use crate::diag::Color;
 use crate::ids::Addr;
@@ -41,27 +41,17 @@ pub enum Steps {
 pub fn render(plan: &Plan, view: View) -> String {
     let mut out = String::new();
     if plan.is_empty() {
-        out.push_str(if plan.warnings.is_empty() {
-            "No changes. The machines are as the configuration says.\n"
-        } else {
-            "No changes, as far as could be seen.\n"
-        });
+        let _ = writeln!(out, "No changes{}", unchanged(plan));
+        terms(plan)
+            .iter()
+            .for_each(|line| out.push_str(&format!("{line}\n")));
         warnings(&mut out, plan, view);
         return out;
     }
     summary(&mut out, plan, view);
-    confined(&mut out, plan);
-    for kept in &plan.windows {
-        let count = kept.members.len();
-        let _ = writeln!(
-            out,
-            "Window {}: {count} begin only when they are up again before it closes.",
-            kept.window.name
-        );
-    }
-    for rollout in &plan.rollouts {
-        let _ = writeln!(out, "{}.", describe(rollout));
-    }
+    terms(plan)
+        .iter()
+        .for_each(|line| out.push_str(&format!("{line}\n")));
     let mut body = String::new();
     for group in groups(plan) {
         if group.is_told_as_one() && view.alike == Alike::Together {
@@ -87,34 +77,6 @@ pub fn render(plan: &Plan, view: View) -> String {
 }
 
 const SUMMARY_AGAIN_LINES: usize = 60;
-
-/// What a plan is confined to, before the rest is counted.
-const PATTERNS_MAX: usize = 20;
-
-fn confined(out: &mut String, plan: &Plan) {
-    let Some(confined) = &plan.confined else {
-        return;
-    };
-    let list = |patterns: &[super::Pattern]| {
-        let first = patterns.iter().take(PATTERNS_MAX).map(ToString::to_string);
-        let mut texts: Vec<String> = first.collect();
-        let more = patterns.len().saturating_sub(PATTERNS_MAX);
-        texts.extend((more > 0).then(|| format!("and {more} more")));
-        texts.join(", ")
-    };
-    let mut said = Vec::new();
-    if !confined.to.targets.is_empty() {
-        said.push(format!("only {}", list(&confined.to.targets)));
-    }
-    if !confined.to.excludes.is_empty() {
-        said.push(format!("without {}", list(&confined.to.excludes)));
-    }
-    let _ = writeln!(
-        out,
-        "Confined: {}; the rest is not compared.",
-        said.join(", ")
-    );
-}
 
 fn findings(out: &mut String, plan: &Plan, view: View) {
     for finding in &plan.findings {

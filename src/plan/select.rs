@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::meant;
 use super::place::Placed;
 use super::reads::is_ground;
 use crate::diag::{Diagnostic, Diagnostics};
@@ -48,7 +49,7 @@ impl FromStr for Pattern {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Pattern, ParseError> {
-        const FORM: &str = "an address, a glob such as 'instance.web[*]', or label:KEY=VALUE";
+        const FORM: &str = "an address such as 'instance.web[\"a\"]' (within ' ', or the shell takes its quotes), a glob such as 'instance.web[*]', or label:KEY=VALUE";
         if let Some(label) = text.strip_prefix("label:") {
             return match label.split_once('=') {
                 Some((key, value)) if !key.is_empty() => Ok(Pattern::Label {
@@ -200,8 +201,14 @@ impl<'a> Everything<'a> {
             };
             if found.is_empty() {
                 diagnostics.push(
-                    Diagnostic::error("E0616", format!("{option} {pattern} names nothing that is declared or recorded"))
-                        .help("`bmctl state list` shows what is recorded; addresses are written as the plan shows them"),
+                    Diagnostic::error(
+                        "E0616",
+                        format!("{option} {pattern} names nothing that is declared or recorded"),
+                    )
+                    .help(meant::instead_of(
+                        pattern,
+                        self.all().into_iter().filter_map(|a| self.node(a)),
+                    )),
                 );
             }
             out.extend(found.into_iter().cloned());
@@ -432,19 +439,22 @@ pub(super) fn replaced(
     selection: &Selection,
     diagnostics: &mut Diagnostics,
 ) -> BTreeSet<Addr> {
-    let named = everything.named(&selection.replace, "--replace", diagnostics);
-    let instances: BTreeSet<Addr> = named
-        .into_iter()
-        .filter(|addr| everything.fleet.instances.contains_key(addr))
-        .collect();
-    if instances.is_empty() && !selection.replace.is_empty() && !diagnostics.has_errors() {
-        diagnostics.push(
-            Diagnostic::error("E0617", "--replace names no instance that is declared").help(
+    let mut out = BTreeSet::new();
+    for pattern in &selection.replace {
+        let named = everything.named(std::slice::from_ref(pattern), "--replace", diagnostics);
+        let is_any = !named.is_empty();
+        let declared = |addr: &Addr| everything.fleet.instances.contains_key(addr);
+        let instances: BTreeSet<Addr> = named.into_iter().filter(declared).collect();
+        // A pattern that names nothing at all has been told.
+        if is_any && instances.is_empty() {
+            let text = format!("--replace {pattern} names no instance that is declared");
+            diagnostics.push(Diagnostic::error("E0617", text).help(
                 "only an instance can be written anew: give its address, such as instance.web",
-            ),
-        );
+            ));
+        }
+        out.extend(instances);
     }
-    instances
+    out
 }
 
 #[cfg(test)]

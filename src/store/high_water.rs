@@ -160,6 +160,22 @@ impl Store {
         Ok(head.serial)
     }
 
+    /// Where this configuration has had its state, when nothing was ever written to the one that it names: a slip in the block
+    /// `state` would else be a plan to make everything again.
+    pub async fn left_elsewhere(&self) -> Result<Option<String>, StoreError> {
+        let Some(seen) = &self.seen else {
+            return Ok(None);
+        };
+        if self.head_now().await?.serial > 0 {
+            return Ok(None);
+        }
+        let others = seen.read()?.states.into_iter();
+        let others = others.filter(|(place, mark)| place != self.place() && mark.serial > 0);
+        Ok(others
+            .max_by_key(|(_, mark)| mark.serial)
+            .map(|(place, _)| place))
+    }
+
     pub(super) fn remember(&self, head: &Head) -> Result<(), StoreError> {
         match &self.seen {
             Some(seen) => seen.check(self.place(), head),

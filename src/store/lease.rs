@@ -116,7 +116,7 @@ impl LeaseRow {
             (self.now_ms - self.since_ms).max(0) / 1000,
             (self.expires_ms - self.now_ms).max(0) / 1000,
         );
-        format!("{holder}, for {since} s, until in {left} s unless it goes on")
+        format!("{holder}, for {since} s; its lease ends in {left} s unless it is renewed")
     }
 }
 

@@ -31,7 +31,7 @@ fn guards_stand_between_a_plan_and_the_machines() {
     contains(&blocked.out, &["2 destroys all data"]);
     contains(
         &run(&["apply", "plan.json"]).expect(7).err,
-        &["refused by policy, nothing was done"],
+        &["nothing was done, refused by policy.few"],
     );
     place.write("main.hcl", policy("approve"));
     run(&["plan"]).expect(0);

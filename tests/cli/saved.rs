@@ -65,7 +65,10 @@ fn signatures_are_asked_for_where_keys_are_trusted() {
     let public = place.run(&["keygen", "ci.key"]).expect(0).out;
     assert_eq!(mode(&place.dir.path().join("ci.key")), 0o600);
     place.run(&["keygen", "other.key"]).expect(0);
-    contains(&place.run(&["keygen", "ci.key"]).expect(1).err, &["exists"]);
+    contains(
+        &place.run(&["keygen", "ci.key"]).expect(1).err,
+        &["is never written over"],
+    );
     let trusting = format!(
         "bmctl {{\n  trusted_keys = [\"{}\"]\n}}\n{CONFIGURATION}",
         public.trim()

@@ -141,3 +141,35 @@ fn a_run_that_gave_names_is_taken_back_with_them() {
     let rest = run(&["plan", "--detailed-exitcode"]).expect(0);
     contains(&rest.out, &["No changes."]);
 }
+
+/// The image that was deployed before may not be there any more: that is told when the plan is made, not in front of the machines.
+#[test]
+fn a_rollback_says_which_files_have_to_be_put_back() {
+    let place = Place::new();
+    let run = |words: &[&str]| place.run(&[words, &["--sim", "seed=7"]].concat());
+    let earlier = std::fs::read(place.path("disk.img")).unwrap();
+    run(&["apply"]).expect(0);
+    let mut later = earlier.clone();
+    later.extend([7; 512]);
+    place.write("disk.img", &later);
+    run(&["apply"]).expect(0);
+    let listed = place.run(&["runs", "--sim", "--json"]).expect(0).out;
+    let runs: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let second = runs[1]["run"].as_str().unwrap();
+    contains(
+        &run(&["rollback", second]).expect(0).out,
+        &[
+            "What has to be put back before the plan is applied:",
+            "image.disk: disk.img is ",
+            ", the plan writes ",
+        ],
+    );
+    place.write("disk.img", &earlier);
+    let good = run(&["rollback", second]).expect(0).out;
+    assert!(!good.contains("put back before"), "{good}");
+    std::fs::remove_file(place.path("disk.img")).unwrap();
+    contains(
+        &run(&["rollback", second]).expect(0).out,
+        &["put back before", "image.disk: "],
+    );
+}

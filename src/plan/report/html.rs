@@ -6,6 +6,7 @@ use super::{counts, disks, duration, risks};
 use crate::plain::steers;
 use crate::plan::draw::{self, Instances};
 use crate::plan::forecast::{Forecast, human_time};
+use crate::plan::terms::terms;
 use crate::plan::{Change, Plan};
 
 const STYLE: &str = include_str!("page.css");
@@ -30,6 +31,9 @@ pub fn html(plan: &Plan, forecast: &Forecast) -> String {
         plan.steps.len(),
         escape(&duration(forecast))
     );
+    for line in terms(plan) {
+        let _ = writeln!(out, "<p class=\"terms\">{}</p>", escape(&line));
+    }
     risk(&mut out, plan);
     findings(&mut out, plan);
     lost(&mut out, plan);

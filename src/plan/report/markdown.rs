@@ -5,7 +5,8 @@ use std::fmt::Write;
 use super::{counts, disks, duration, risks};
 use crate::plain::{plain_line, steers};
 use crate::plan::forecast::Forecast;
-use crate::plan::groups::{Group, groups};
+use crate::plan::groups::{Group, GroupAttribute, groups};
+use crate::plan::terms::terms;
 use crate::plan::{AttributeChange, Plan};
 
 /// What GitHub takes for one comment.
@@ -28,6 +29,10 @@ pub fn markdown(plan: &Plan, forecast: &Forecast) -> String {
         plan.steps.len(),
         duration(forecast)
     ));
+    // Before the numbers: who reads that three machines change has to know that only these were looked at.
+    for line in terms(plan) {
+        out.push(&format!("{}\n\n", escape(&line)));
+    }
     out.push(&risk_table(plan));
     out.push(&findings(plan));
     out.push(&lost(plan));
@@ -149,15 +154,9 @@ fn whole(group: &Group<'_>) -> String {
     for reason in &group.reasons {
         let _ = writeln!(out, "- {}", escape(reason));
     }
-    out.push_str("\n```diff\n");
-    for attribute in &group.attributes {
-        if attribute.is_alike {
-            out.push_str(&diff(attribute.first));
-        } else {
-            let _ = writeln!(out, "! {} (differs)", attribute.name);
-        }
+    if !group.attributes.is_empty() {
+        out.push_str(&fenced(&group.attributes));
     }
-    out.push_str("```\n");
     if group.members.len() > 1 {
         let names: Vec<String> = group
             .members
@@ -167,6 +166,19 @@ fn whole(group: &Group<'_>) -> String {
         let _ = writeln!(out, "\n{}", names.join(", "));
     }
     out.push_str("\n</details>\n");
+    out
+}
+
+fn fenced(attributes: &[GroupAttribute<'_>]) -> String {
+    let mut out = "\n```diff\n".to_owned();
+    for attribute in attributes {
+        if attribute.is_alike {
+            out.push_str(&diff(attribute.first));
+        } else {
+            let _ = writeln!(out, "! {} (differs)", attribute.name);
+        }
+    }
+    out.push_str("```\n");
     out
 }
 
