@@ -204,7 +204,9 @@ impl<'p> Turns<'p> {
             return None;
         }
         going.phase = Phase::Running;
-        going.wave += 1;
+        // Whoever was in a wave may have had their end without a turn meanwhile, by the failure of somebody they wait for.
+        let mut later = going.wave + 1..going.open.len();
+        going.wave = later.find(|wave| going.open[*wave] > 0)?;
         Some(Hold::Wave(id, going.wave))
     }
 
