@@ -253,13 +253,23 @@ impl<'p> Schedule<'p> {
 
     fn start_what_fits(&mut self) -> Vec<Action> {
         let mut out = Vec::new();
+        loop {
+            self.fill(&mut out);
+            // Whoever is blocked gives back what they held, and others may wait for that.
+            if !self.loosen(&mut out) {
+                return out;
+            }
+        }
+    }
+
+    fn fill(&mut self, out: &mut Vec<Action>) {
         while let Some(entry) = self.next() {
             let at = entry.1;
             if self.status[at] != Status::Ready {
                 continue;
             }
             if let Some(why) = self.windows.ask(self.plan, at, self.now_ms) {
-                self.outside(at, &why, &mut out);
+                self.outside(at, &why, out);
                 continue;
             }
             match self.turns.ask(at) {
@@ -286,8 +296,6 @@ impl<'p> Schedule<'p> {
             self.running += 1;
             out.push(Action::Start(self.plan.steps[at].id));
         }
-        self.loosen(&mut out);
-        out
     }
 
     /// An instance does not begin, nor what waits for it, nor whoever would come after it in its rollout: a canary that was not
@@ -304,11 +312,13 @@ impl<'p> Schedule<'p> {
         }
     }
 
-    /// Two rollouts may wait for each other by way of their steps; a run that waits for ever is worse than one that says so.
-    fn loosen(&mut self, out: &mut Vec<Action>) {
+    /// Two rollouts may wait for each other by way of their steps; a run that waits for ever is worse than one that says so. Whether
+    /// anybody was blocked.
+    fn loosen(&mut self, out: &mut Vec<Action>) -> bool {
         if self.running > 0 || self.stopping || self.turns.is_pausing() {
-            return;
+            return false;
         }
+        let open = self.open;
         const WHY: &str =
             "rollouts that wait for each other; apply again, with --target for a part";
         for (_, at) in self.held.take() {
@@ -317,6 +327,7 @@ impl<'p> Schedule<'p> {
                 self.block_followers(at, out);
             }
         }
+        self.open < open
     }
 
     fn waits_for(&mut self, at: usize, reason: String) -> Option<Action> {

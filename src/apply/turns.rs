@@ -100,6 +100,13 @@ struct Member {
     was_skipped: bool,
 }
 
+impl Member {
+    /// It has failed, or was begun and will not be gone on with.
+    fn stays_down(&self) -> bool {
+        self.has_failed || self.has_begun && self.was_skipped
+    }
+}
+
 impl<'p> Turns<'p> {
     pub fn of(plan: &'p Plan) -> Turns<'p> {
         let mut of_step = vec![None; plan.steps.len()];
@@ -204,7 +211,9 @@ impl<'p> Turns<'p> {
             return None;
         }
         going.phase = Phase::Running;
-        going.wave += 1;
+        // Whoever was in a wave may have had their end without a turn meanwhile, by the failure of somebody they wait for.
+        let mut later = going.wave + 1..going.open.len();
+        going.wave = later.find(|wave| going.open[*wave] > 0)?;
         Some(Hold::Wave(id, going.wave))
     }
 
@@ -283,12 +292,14 @@ impl<'p> Going<'p> {
         }
         if is_over {
             let member = &self.members[number];
-            // Who has failed is down, and keeps its place.
+            // Who has failed, or cannot be gone on with, is down, and keeps its place.
             if member.has_begun && is_well {
                 for group in &member.groups {
                     self.down[*group] -= 1;
                     follows.moved.push(Hold::Group(id, *group));
                 }
+            } else if member.stays_down() && !member.has_failed {
+                follows.blocked.extend(self.kept_out_by(number));
             }
             follows.moved.push(Hold::Member(id, number));
             self.open[wave] -= 1;
@@ -309,14 +320,20 @@ impl<'p> Going<'p> {
             );
             return self.not_begun(|_| true, &why);
         }
+        self.kept_out_by(number)
+    }
+
+    /// Who will not begin because this one stays down.
+    fn kept_out_by(&self, number: MemberId) -> Vec<(usize, String)> {
+        let name = &self.plan.name;
         let mut out = Vec::new();
         for group in self.members[number].groups.clone() {
-            let is_down = |m: &&Member| m.has_failed && m.groups.contains(&group);
+            let is_down = |m: &&Member| m.stays_down() && m.groups.contains(&group);
             let down = self.members.iter().filter(is_down).count();
             let limit = self.plan.groups[group].at_most;
             if u32::try_from(down).is_ok_and(|down| down >= limit) {
                 let why = format!(
-                    "rollout {name}: {}: as many as may be down have failed",
+                    "rollout {name}: {}: as many as may be down have not come up again",
                     self.plan.groups[group].name
                 );
                 out.extend(self.not_begun(|m| m.groups.contains(&group), &why));

@@ -1,6 +1,6 @@
 //! Files that are written whole: whoever looks finds all of the old one or all of the new one, also after a full disk or a power cut.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{Error, ErrorKind, Result, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn fill(path: &Path, readers: Readers, fill: impl FnOnce(&mut File) -> Result<()
             return fill(&mut File::options().write(true).open(path)?);
         }
         Ok(old) => (std::fs::canonicalize(path)?, Some(old)),
-        Err(e) if e.kind() == ErrorKind::NotFound => (path.to_owned(), None),
+        Err(e) if e.kind() == ErrorKind::NotFound => (behind_links(path), None),
         Err(e) => return Err(e),
     };
     let folder = folder_of(&target);
@@ -37,19 +37,20 @@ fn fill(path: &Path, readers: Readers, fill: impl FnOnce(&mut File) -> Result<()
         .map_err(|e| beside(&folder, &e))?;
     fill(new.as_file_mut())?;
     let file = new.as_file();
-    if let Some(old) = &old {
-        let made = file.metadata()?;
-        if (old.uid(), old.gid()) != (made.uid(), made.gid()) {
-            fchown(file, Some(old.uid()), Some(old.gid()))?;
+    let group = match &old {
+        Some(old) => give_to_owner_of(old, file)?,
+        None => Group::Same,
+    };
+    let mode = match (readers, old, group) {
+        (Readers::AsBefore, Some(old), Group::Same) => old.mode() & 0o7777,
+        // What was for a group is for nobody else's: its bits are those of everybody.
+        (Readers::AsBefore, Some(old), Group::Other) => {
+            old.mode() & 0o707 | (old.mode() & 0o7) << 3
         }
-    }
-    match (readers, old) {
-        (Readers::AsBefore, Some(old)) => file.set_permissions(old.permissions())?,
-        (Readers::Everyone, _) | (Readers::AsBefore, None) => {
-            file.set_permissions(Permissions::from_mode(0o644))?;
-        }
-        (Readers::Owner, _) => file.set_permissions(Permissions::from_mode(0o600))?,
-    }
+        (Readers::Everyone, _, _) | (Readers::AsBefore, None, _) => 0o644,
+        (Readers::Owner, _, _) => 0o600,
+    };
+    file.set_permissions(Permissions::from_mode(mode))?;
     file.sync_all()?;
     new.persist(&target).map_err(|e| e.error)?;
     // The new name is durable with its folder.
@@ -68,6 +69,40 @@ pub fn stream(path: &Path) -> Result<File> {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)
+}
+
+/// Where a link leads that leads to nothing yet: a loop of links is another error.
+fn behind_links(path: &Path) -> PathBuf {
+    let mut target = path.to_owned();
+    while let Ok(next) = std::fs::read_link(&target) {
+        target = folder_of(&target).join(next);
+    }
+    target
+}
+
+/// Whose members the mode of a file speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Same,
+    Other,
+}
+
+/// Only root can give a file away. Anybody else who may replace it in its folder is its owner from then on.
+fn give_to_owner_of(old: &Metadata, file: &File) -> Result<Group> {
+    let made = file.metadata()?;
+    if (old.uid(), old.gid()) == (made.uid(), made.gid()) {
+        return Ok(Group::Same);
+    }
+    for owner in [Some(old.uid()), None] {
+        match fchown(file, owner, Some(old.gid())) {
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => {}
+            ended => return ended.map(|()| Group::Same),
+        }
+    }
+    Ok(match old.gid() == made.gid() {
+        true => Group::Same,
+        false => Group::Other,
+    })
 }
 
 fn folder_of(target: &Path) -> PathBuf {
@@ -138,6 +173,15 @@ mod tests {
         assert_eq!((mode(&path), link.is_symlink()), (0o600, true));
         write(&path, Readers::Everyone, b"newest").unwrap();
         assert_eq!(mode(&path), 0o644);
+        let (early, later) = (dir.path().join("early"), dir.path().join("later"));
+        std::os::unix::fs::symlink("early", &later).unwrap();
+        std::os::unix::fs::symlink("none yet", &early).unwrap();
+        write(&later, Readers::Owner, b"first").unwrap();
+        assert_eq!((early.is_symlink(), later.is_symlink()), (true, true));
+        assert_eq!(
+            std::fs::read(dir.path().join("none yet")).unwrap(),
+            b"first"
+        );
         // A device is written to, and stays.
         write(Path::new("/dev/null"), Readers::Owner, b"gone").unwrap();
         assert!(!std::fs::metadata("/dev/null").unwrap().is_file());

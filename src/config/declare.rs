@@ -76,9 +76,9 @@ impl Declarations {
                 if let Some(first) = self.settings.first() {
                     report.push(twice("the block `bmctl`", block.header, first.header));
                 }
-                if labels_fit(&block, 0, report) {
-                    self.settings.push(block);
-                }
+                // Also one with labels: whoever asks for the settings is to see that its mistake is theirs.
+                labels_fit(&block, 0, report);
+                self.settings.push(block);
             }
             "locals" => {
                 if labels_fit(&block, 0, report) {

@@ -176,10 +176,10 @@ impl Needs {
             let text = map.get(place.file).map(|file| file.text.clone());
             return d.code == codes::UNKNOWN_BLOCK || text.is_none_or(|t| t.contains("bmctl"));
         }
-        let touches = |other: &Span| {
-            other.file == place.file && place.start <= other.end && other.start <= place.end
-        };
-        self.places.iter().any(touches)
+        // What is declared twice is told at the second place, with the first beside it.
+        let labels = d.primary.iter().chain(&d.secondary);
+        let mut spans = labels.map(|label| label.span);
+        spans.any(|span| self.places.iter().any(|place| meet(&span, place)))
     }
 
     fn only(&self, declared: Declarations) -> Declarations {
@@ -198,6 +198,10 @@ impl Needs {
             ..Declarations::default()
         }
     }
+}
+
+fn meet(one: &Span, other: &Span) -> bool {
+    one.file == other.file && one.start <= other.end && other.start <= one.end
 }
 
 fn name_of(steps: &[Step]) -> Option<&Arc<str>> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::decide::unfinished_adoption;
 use super::make::Maker;
 use super::{Action, AttributeChange, Change, Risk, Step, StepId, diff, moves, steps};
 use crate::diag::Diagnostic;
@@ -240,7 +241,10 @@ pub(super) fn resource_attributes(
 fn is_half_done(record: &InstanceRecord) -> bool {
     match record.phase {
         InstancePhase::Deploying | InstancePhase::Destroying => true,
-        InstancePhase::NeedsAttention(_) => record.disk.is_none(),
+        // A system that is being taken over was never in its ramdisk.
+        InstancePhase::NeedsAttention(_) => {
+            record.disk.is_none() && !unfinished_adoption(&record.phase)
+        }
         InstancePhase::Running | InstancePhase::Off => false,
     }
 }

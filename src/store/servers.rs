@@ -17,6 +17,28 @@ pub const CONNECT: Duration = Duration::from_secs(5);
 const CHOICE: &str = "target_session_attrs=";
 const CHOICES: [&str; 3] = ["any", "primary", "read-write"];
 
+/// What a URL may say after `?`: what the driver reads.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
 #[derive(Debug)]
 pub struct Servers {
     /// At least one, in the order of the URL.
@@ -113,7 +135,8 @@ impl Servers {
     }
 }
 
-/// The rest of a URL, with what says which server to choose taken out.
+/// The rest of a URL, with what says which server to choose taken out. What the driver does not know it would only write to the log,
+/// with its value: a misspelt `password` among them, and a misspelt `sslmode` would go for none.
 fn without_choice(rest: &str) -> Result<String, StoreError> {
     let Some((path, query)) = rest.split_once('?') else {
         return Ok(rest.to_owned());
@@ -129,10 +152,33 @@ fn without_choice(rest: &str) -> Result<String, StoreError> {
             "target_session_attrs: expected read-write: state is written to".to_owned(),
         ));
     }
+    let mut others_named = others.iter().filter(|pair| !pair.is_empty());
+    if let Some(strange) = others_named.find(|pair| !is_parameter(pair)) {
+        return Err(strange_parameter(strange));
+    }
     Ok(match others.is_empty() {
         true => path.to_owned(),
         false => format!("{path}?{}", others.join("&")),
     })
+}
+
+fn is_parameter(pair: &str) -> bool {
+    let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+    PARAMETERS.contains(&name) || name.starts_with("options[") || name.starts_with("options%5B")
+}
+
+/// Named when it looks like a name: what follows a `&` or a `?` inside a password does not.
+fn strange_parameter(pair: &str) -> StoreError {
+    let is_name = |name: &&str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    let name = pair.split_once('=').map(|(name, _)| name).filter(is_name);
+    let what = match name {
+        Some(name) => format!("its parameter `{name}` is not known"),
+        None => "one of its parameters is not known; `?`, `&` and `@` in a password are written %3F, %26 and %40".to_owned(),
+    };
+    StoreError::Connection(format!(
+        "the url cannot be used: {what}; expected some of {}, target_session_attrs",
+        PARAMETERS.join(", ")
+    ))
 }
 
 #[cfg(test)]
@@ -149,6 +195,11 @@ mod tests {
                 "h1:5433,h2:5432,[::1]:7/db",
             ),
             ("postgres://u@a:1,b:2?dbname=x", "a:1,b:2/x"),
+            (
+                "postgres://u@h/db?options=-cx%3D1&options[a]=b&password=p%26q",
+                "h:5432/db",
+            ),
+            ("postgres://u@h/db?", "h:5432/db"),
         ] {
             assert_eq!(Servers::parse(url).unwrap().name(), expected, "{url}");
         }
@@ -158,6 +209,10 @@ mod tests {
             "postgres://u:hunter2@h:x,g/db",
             "postgres://u:hunter2@h/db?target_session_attrs=standby",
             "postgres://u:hunter2@/db?host=a,b",
+            "postgres://u@h/db?passwrd=hunter2",
+            "postgres://u@h/db?sslmod=verify-full&password=hunter2",
+            "postgres://u@h/db?password=1&hunter2",
+            "postgres://u:1?hunter2@h/db",
         ] {
             let told = Servers::parse(wrong).unwrap_err().to_string();
             assert!(
@@ -166,5 +221,7 @@ mod tests {
             );
             assert!(!told.contains("hunter2"), "{told}");
         }
+        let told = Servers::parse("postgres://u@h/db?sslmod=x").unwrap_err();
+        assert!(told.to_string().contains("`sslmod`"), "{told}");
     }
 }

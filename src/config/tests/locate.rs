@@ -1,6 +1,8 @@
 //! Where the state is, read without the rest.
 
-use crate::config::{Located, MemorySources, StateBackend, VariableInput, VariableOrigin, locate};
+use crate::config::{
+    Located, MemorySources, StateBackend, VariableInput, VariableOrigin, load, locate,
+};
 
 const REST: &str = r#"
 variable "bmc_password" { type = string }
@@ -96,8 +98,47 @@ fn what_may_have_hidden_the_settings_is_told() {
         "bmclt {\n  state \"sqlite\" { path = \"there\" }\n}\n",
         "bmctl {\n  state \"sqlite\" { path = \"there\" }\n}\nbmctl { }\n",
         "bmctl {\n  required_version = \">= 99\"\n}\n",
+        "bmctl \"x\" { }\nbmctl {\n  state \"sqlite\" { path = \"there\" }\n}\n",
+        "locals { x = \"a\" }\nbmctl {\n  state \"sqlite\" { path = local.x }\n}\nlocals { x = \"b\" }\n",
+        "variable \"x\" { default = \"a\" }\nvariable \"x\" { default = \"b\" }\nbmctl {\n  state \"sqlite\" { path = var.x }\n}\n",
     ] {
         let located = at(settings, "", &[]);
         assert!(located.diagnostics.has_errors(), "{settings}");
+    }
+}
+
+/// Wherever a slip is: the state is that of before, or that of the whole configuration, or an error.
+#[test]
+fn a_slip_never_leads_to_another_state() {
+    let hcl = "variable \"dir\" {\n  type = string\n  default = \"d\"\n}\nlocals {\n  x = \"${var.dir}/x\"\n  y = [for a in [\"p\"] : \"${local.x}-${a}\"]\n}\noutput \"o\" {\n  value = 2\n}\nbmctl {\n  state \"sqlite\" { path = local.y[0] }\n}\n";
+    let json = r#"{"variable": {"dir": {"default": "d"}}, "locals": {"x": "${var.dir}/x"}, "bmctl": {"state": {"sqlite": {"path": "${local.x}"}}}}"#;
+    for (name, text) in [("main.hcl", hcl), ("main.bmctl.json", json)] {
+        let sources = |text: &str| MemorySources::default().file(name, text);
+        let before = path_of(&locate(".", &[], &sources(text))).map(str::to_owned);
+        assert!(
+            before
+                .as_deref()
+                .is_some_and(|path| path.starts_with("d/x"))
+        );
+        for at in 0..text.len() {
+            let (head, tail) = text.split_at(at);
+            let rest = tail.get(1..).unwrap_or_default();
+            let slip = ["", "{", "}", "\"", "\n", "${", "<<E\n"].get(at % 7);
+            for slipped in [
+                format!("{head}{rest}"),
+                format!("{head}{}{tail}", slip.unwrap_or(&"")),
+            ] {
+                let located = locate(".", &[], &sources(&slipped));
+                let whole = load(".", &[], &sources(&slipped));
+                let told = located.diagnostics.has_errors();
+                let same = located.state == whole.settings.state;
+                assert!(
+                    told || same || path_of(&located) == before.as_deref(),
+                    "{slipped}\n{:?}",
+                    located.state
+                );
+                assert!(!told || whole.diagnostics.has_errors(), "{slipped}");
+            }
+        }
     }
 }
