@@ -339,7 +339,13 @@ fn a_foreign_table_is_refused() {
     let (code, text) = rack.apply();
     assert_eq!(code, 0, "{text}\n{}", rack.consoles());
 
-    for file in ["state.db", "state.db-wal", "state.db-shm", "high-water"] {
+    for file in [
+        "state.db",
+        "state.db-wal",
+        "state.db-shm",
+        "state.mark",
+        "high-water",
+    ] {
         let _ = std::fs::remove_file(rack.path().join(".bmctl").join(file));
     }
     // The second refusal matters as much as the first: having been refused makes no table ours.
